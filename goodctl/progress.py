@@ -1,0 +1,36 @@
+"""Progress as events: the library reports, the command line draws. Silent unless a ``Report`` is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One observation of a running job.
+
+    Attributes:
+        stage: What is being done, as a short phrase (``"encoding"``).
+        done: Units finished so far.
+        total: Units expected, or None where nobody knows; an estimate may change from event to event.
+        unit: What ``done`` and ``total`` count (``"tokens"``, ``"documents"``, ``"bytes"``).
+        rows: Datastore rows written or encoded so far, where that makes sense.
+        note: A sentence for the user (a warning, a decision taken), shown once.
+        finished: Whether the stage ends with this event.
+    """
+
+    stage: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    rows: int | None = None
+    note: str | None = None
+    finished: bool = False
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(event: Progress) -> None:
+    """The default ``Report``: nothing is shown."""
