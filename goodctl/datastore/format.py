@@ -1,0 +1,190 @@
+"""What is written where: names, dtypes, chunk shapes and the descriptions kept in group attributes.
+
+The written specification is ``docs/reference/datastore-format.md``; this module is its only implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from goodctl.errors import DamagedError, IncompatibleError
+
+FORMAT = "goodctl-datastore"
+FORMAT_VERSION = 1
+
+KEYS = "keys"
+VALUES = "values"
+OFFSETS = "offsets"
+DOCUMENT_SOURCES = "document_sources"
+DOCUMENT_LINES = "document_lines"
+ARRAYS = (KEYS, VALUES, OFFSETS, DOCUMENT_SOURCES, DOCUMENT_LINES)
+
+KEY_DTYPES = ("float16", "float32")
+VALUE_DTYPE = np.dtype("<i4")
+OFFSET_DTYPE = np.dtype("<i8")
+SOURCE_DTYPE = np.dtype("<i4")
+LINE_DTYPE = np.dtype("<i8")
+
+UNKNOWN_LANGUAGE = "und"
+
+CHUNK_BYTES = 16 * 2**20
+"""Size that a chunk of keys aims at: large enough for sequential reading, small enough to copy one at a time."""
+
+
+def chunk_rows(rows: int, row_bytes: int, target_bytes: int = CHUNK_BYTES) -> int:
+    """Rows per chunk such that the chunks of an array are of nearly equal size.
+
+    Zarr pads the last chunk to full size, so a fixed chunk length would nearly double what an array just above one
+    chunk takes. Dividing evenly wastes less than one row a chunk.
+
+    Args:
+        rows: Length of the array, at least 0.
+        row_bytes: Bytes of one row.
+        target_bytes: Upper bound for a chunk, unless a single row is larger.
+
+    Returns:
+        ceil(rows / ceil(rows / target)), at least 1.
+    """
+    target = max(1, target_bytes // row_bytes)
+    chunks = max(1, -(-rows // target))
+    return max(1, -(-rows // chunks))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What holds for a whole store, kept in the root group's attributes.
+
+    Attributes:
+        model: name, revision, architecture and fingerprint of the model whose hidden states the keys are.
+        key_layer: Which hidden state: ``ffn-input``, ``ffn-output``, ``layer-output`` or ``last-hidden``.
+        key_module: Dotted path of the module that was read, inside the model.
+        key_dtype: ``float16`` or ``float32``.
+        dimension: D, the length of a key.
+        vocabulary: Number of token ids; every value is below it.
+        window: Longest context in tokens with which the keys were computed.
+        created_by: Name and version of the program that made the store.
+        created_at: ISO 8601, UTC.
+    """
+
+    model: dict[str, Any]
+    key_layer: str
+    key_module: str
+    key_dtype: str
+    dimension: int
+    vocabulary: int
+    window: int
+    created_by: str
+    created_at: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The root group's attributes."""
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, attributes: dict[str, Any], where: str) -> Header:
+        """Read a root group's attributes.
+
+        Args:
+            attributes: As stored.
+            where: Name of the store, for messages.
+
+        Raises:
+            IncompatibleError: The attributes are of another format or of a newer version of this one.
+            DamagedError: An attribute is missing.
+        """
+        if attributes.get("format") != FORMAT:
+            raise IncompatibleError(
+                f"{where} is a Zarr hierarchy, but not a goodctl datastore: its format is {attributes.get('format')!r}.",
+                hint=f"goodctl reads stores whose root attribute 'format' is {FORMAT!r}; build one with `goodctl datastore build`.",
+            )
+        version = attributes.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise IncompatibleError(
+                f"{where} has datastore format {version}; this goodctl reads up to format {FORMAT_VERSION}.",
+                hint="Upgrade goodctl: pip install --upgrade goodctl",
+            )
+        names = cls.__dataclass_fields__
+        missing = [name for name in names if name not in attributes]
+        if missing:
+            raise DamagedError(f"{where}: the root attributes lack {', '.join(missing)}.", hint=f"goodctl datastore log {where}")
+        return cls(**{name: attributes[name] for name in names})
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one key and one value, uncompressed."""
+        return self.dimension * np.dtype(self.key_dtype).itemsize + VALUE_DTYPE.itemsize
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Where documents of a segment came from: one file or hub dataset, as it was when it was read."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    documents: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """Description of one segment, kept in its group's attributes once it is complete.
+
+    Attributes:
+        id: Name of the segment's group.
+        order: Position among the segments; row numbers of a store follow from it.
+        rows: Rows in all parts.
+        documents: Documents in all parts.
+        parts: Number of parts.
+        language: Language of all its documents.
+        label: What the user calls the text (``toxic``), or None.
+        sources: Files that the documents came from.
+        sha256: Per array name, the hash of that array over all parts (see ``content.ContentHash``).
+        added_at: ISO 8601, UTC.
+        precision: In which the model ran: ``fp32``, ``bf16`` or ``fp16``.
+        job: Fingerprint of text, model and settings, the same for the same command on the same text.
+        settings: What selected the text and shaped the encoding (text field, limits, seed, token budget).
+        tokens: Text of the most frequent next tokens, by id, so that a store can be read without its tokenizer.
+    """
+
+    id: str
+    order: int
+    rows: int
+    documents: int
+    parts: int
+    language: str
+    label: str | None
+    sources: tuple[SourceInfo, ...]
+    sha256: dict[str, str]
+    added_at: str
+    precision: str
+    job: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The segment group's attributes."""
+        attributes = asdict(self)
+        del attributes["id"]
+        attributes["sources"] = list(attributes["sources"])
+        return attributes
+
+    @classmethod
+    def from_dict(cls, name: str, attributes: dict[str, Any], where: str) -> SegmentInfo:
+        """Read a segment group's attributes.
+
+        Raises:
+            DamagedError: An attribute is missing or malformed.
+        """
+        try:
+            known = {key: attributes[key] for key in cls.__dataclass_fields__ if key in attributes and key != "sources"}
+            sources = tuple(SourceInfo(**source) for source in attributes["sources"])
+            return cls(id=name, sources=sources, **known)
+        except (KeyError, TypeError) as error:
+            raise DamagedError(
+                f"{where}: segment {name} has an unreadable description ({error}).",
+                hint=f"Read an earlier version: goodctl datastore log {where}",
+            ) from error
