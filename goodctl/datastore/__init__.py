@@ -1,1 +1,1 @@
-"""Datastores: versioned Zarr hierarchies of keys, values and documents. ``docs/reference/datastore-format.md`` specifies them."""
+"""Datastores: versioned Zarr hierarchies of keys, values and documents, as docs/reference/datastore-format.md says."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from goodctl.datastore.format import ARRAYS, DOCUMENT_LINES, DOCUMENT_SOURCES, KEYS, OFFSET_DTYPE, OFFSETS, VALUES
 
 Part = dict[str, npt.NDArray[np.generic]]
-"""The arrays of one part by name: keys (n, D), values (n,), offsets (m+1,), document_sources (m,), document_lines (m,)."""
+"""A part's arrays by name: keys (n, D), values (n,), offsets (m+1,), document_sources (m,), document_lines (m,)."""
 
 
 def array_sha256(array: npt.NDArray[np.generic]) -> str:
@@ -20,7 +20,7 @@ def array_sha256(array: npt.NDArray[np.generic]) -> str:
 
 def _bytes(array: npt.NDArray[np.generic]) -> memoryview:
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return memoryview(np.ascontiguousarray(little)).cast("B") if array.size else memoryview(b"")
+    return np.ascontiguousarray(little).data.cast("B") if array.size else memoryview(b"")
 
 
 class ContentHash:

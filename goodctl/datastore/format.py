@@ -97,8 +97,8 @@ class Header:
         """
         if attributes.get("format") != FORMAT:
             raise IncompatibleError(
-                f"{where} is a Zarr hierarchy, but not a goodctl datastore: its format is {attributes.get('format')!r}.",
-                hint=f"goodctl reads stores whose root attribute 'format' is {FORMAT!r}; build one with `goodctl datastore build`.",
+                f"{where} is no goodctl datastore: its format is {attributes.get('format')!r}, not {FORMAT!r}.",
+                hint="Build a store: goodctl datastore build STORE TEXT --model MODEL",
             )
         version = attributes.get("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -109,7 +109,9 @@ class Header:
         names = cls.__dataclass_fields__
         missing = [name for name in names if name not in attributes]
         if missing:
-            raise DamagedError(f"{where}: the root attributes lack {', '.join(missing)}.", hint=f"goodctl datastore log {where}")
+            raise DamagedError(
+                f"{where}: the root attributes lack {', '.join(missing)}.", hint=f"goodctl datastore log {where}"
+            )
         return cls(**{name: attributes[name] for name in names})
 
     @property
@@ -120,8 +122,18 @@ class Header:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Where documents of a segment came from: one file or hub dataset, as it was when it was read."""
+    """Where documents of a segment came from: one file or hub dataset, as it was when it was read.
 
+    Attributes:
+        index: What ``document_sources`` holds for its documents.
+        name: Path as it was given or found, or the hub dataset's id.
+        sha256: Of the file's bytes.
+        size_bytes: Of the file.
+        documents: Documents of it in this segment.
+        rows: Rows of it in this segment.
+    """
+
+    index: int
     name: str
     sha256: str
     size_bytes: int

@@ -116,7 +116,8 @@ def _at(results: list[Version], text: str, where: str) -> str:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(
-            f"{where}@{{{text}}}: {text!r} is no date.", hint=f"Write it as {where}@{{2026-10-01}} or @{{2026-10-01T12:30}}."
+            f"{where}@{{{text}}}: {text!r} is no date.",
+            hint=f"Write it as {where}@{{2026-10-01}} or @{{2026-10-01T12:30}}.",
         ) from error
     if len(text) <= len("2026-10-01"):
         moment += datetime.timedelta(days=1)  # a day means: all that was written on it
@@ -134,7 +135,8 @@ def _by_prefix(versions: dict[str, Version], prefix: str, where: str) -> str:
         return found[0]
     if found:
         raise UsageError(
-            f"{where}@{prefix} is ambiguous: {', '.join(sorted(found)[:5])}.", hint="Give more characters of the snapshot id."
+            f"{where}@{prefix} is ambiguous: {', '.join(sorted(found)[:5])}.",
+            hint="Give more characters of the snapshot id.",
         )
     raise NotFoundError(
         f"{where} has no version {prefix!r}: no branch, tag or snapshot of that name.",

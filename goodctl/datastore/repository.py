@@ -64,7 +64,11 @@ def _translate(error: Exception, location: str, doing: str) -> GoodctlError:
             f"The disk is full: cannot {doing} {location}.",
             hint="Free some space and run the same command again: it goes on from the last checkpoint.",
         )
-    if isinstance(error, PermissionError) or "permission denied" in text.lower() or "read-only file system" in text.lower():
+    if (
+        isinstance(error, PermissionError)
+        or "permission denied" in text.lower()
+        or "read-only file system" in text.lower()
+    ):
         return ServiceError(f"No permission to {doing} {location}: {first}.", hint=f"ls -ld {location}")
     if isinstance(error, icechunk.ConflictError) or "branch update conflict" in text:
         return ConflictError(f"{location} was changed by another writer meanwhile.", hint="Run the same command again.")
@@ -122,8 +126,8 @@ class Repository:
             Path(temporary).chmod(folder.stat().st_mode)  # mkdtemp makes it private; readers may be other users
             # Format 1 is what icechunk 1.x, the newest on Python 3.11, can read.
             versioned = "spec_version" in inspect.signature(icechunk.Repository.create).parameters
-            storage = icechunk.local_filesystem_storage(temporary)
-            icechunk.Repository.create(storage, **({"spec_version": 1} if versioned else {}))
+            options: dict[str, Any] = {"spec_version": 1} if versioned else {}
+            icechunk.Repository.create(icechunk.local_filesystem_storage(temporary), **options)
             Path(temporary).rename(folder / _FOLDER)
         return cls.open(location)
 
@@ -213,7 +217,7 @@ class Repository:
         free = shutil.disk_usage(self.location).free
         if free < size_bytes + 2**20:
             raise ServiceError(
-                f"The disk is full: {size_bytes / 1e6:,.1f} MB are to be written to {self.location}, {free / 1e6:,.1f} MB are free.",
+                f"The disk is full: {size_bytes / 1e6:,.1f} MB to write to {self.location}, {free / 1e6:,.1f} MB free.",
                 hint="Free some space and run the same command again: it goes on from the last checkpoint.",
             )
 
@@ -245,14 +249,15 @@ def _is_ours(name: str) -> bool:
     return name in {_LOCK, _HOLDER} or name.startswith(_TEMPORARY)
 
 
-def discard_place(location: str) -> None:
+def discard_place(location: str, *, keep_folder: bool) -> None:
     """Take back a store that never got its first version; call it with the lock held."""
     folder = Path(location)
     for entry in list(folder.iterdir()):
         if entry.name == _FOLDER or _is_ours(entry.name):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    with contextlib.suppress(OSError):  # something else was put there meanwhile: it stays
-        folder.rmdir()
+    if not keep_folder:
+        with contextlib.suppress(OSError):  # something else was put there meanwhile: it stays
+            folder.rmdir()
 
 
 @contextlib.contextmanager

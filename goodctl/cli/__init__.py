@@ -1,0 +1,1 @@
+"""The command line. Only this floor prints; commands import their work inside their bodies."""

@@ -1,0 +1,49 @@
+"""The root command and the error boundary."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from goodctl import __version__
+from goodctl.cli import datastore
+from goodctl.cli.output import Output
+from goodctl.errors import GoodctlError
+
+app = typer.Typer(
+    name="goodctl",
+    help="Datastores of hidden states that steer causal language models while they decode.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they may hold keys and texts
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(datastore.app, name="datastore")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"goodctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Datastores of hidden states that steer causal language models while they decode."""
+
+
+def main() -> None:
+    """Run the command line: known errors end with their message, hint and exit code, others with their traceback."""
+    try:
+        app()
+    except GoodctlError as error:
+        Output.current.error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone: nothing is wrong
+        sys.stderr.close()
+        sys.exit(0)

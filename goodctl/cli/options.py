@@ -1,0 +1,156 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+MODEL = "Model"
+TEXT = "Text"
+RUN = "Run"
+OUTPUT = "Output"
+
+Store = Annotated[str, typer.Argument(metavar="STORE", help="Folder of the datastore.", show_default=False)]
+StoreRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE[@REF]",
+        help="Datastore, optionally a version of it: a snapshot id, tag, branch, @~2 or @{2026-10-01}.",
+        show_default=False,
+    ),
+]
+Texts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TEXT...",
+        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://NAME[/CONFIG]:SPLIT.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-M",
+        help="Hub id, local folder, .gguf file, or the alias gemma3-270m (from the extra 'demo').",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+StoreModel = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option(
+        "--model",
+        "-M",
+        help="Where the store's own model is now, if it has moved.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+Revision = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--revision", help="Branch, tag or commit of a hub id.", rich_help_panel=MODEL, show_default=False),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL)]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="auto, bf16, fp32 or fp16; auto is bf16 where the hardware computes it natively.",
+        rich_help_panel=MODEL,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", help="Let code that comes with the model run on this machine.", rich_help_panel=MODEL
+    ),
+]
+KeyLayer = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--key-layer",
+        help="The last layer's state that is the key: ffn-input (default), ffn-output, layer-output, last-hidden.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+KeyDtype = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--key-dtype", help="float16 (default) or float32.", rich_help_panel=MODEL, show_default=False),
+]
+Window = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--window",
+        help="Longest context in tokens; by default the model's, at most 2048.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+BatchTokens = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--batch-tokens",
+        help="Token budget of a batch; by default it fits the device.",
+        rich_help_panel=RUN,
+        show_default=False,
+    ),
+]
+TextField = Annotated[
+    str,
+    typer.Option(
+        "--text-field", help="Field or column that holds the text; 'a.b' reaches inside.", rich_help_panel=TEXT
+    ),
+]
+Language = Annotated[
+    str, typer.Option("--language", "-l", help="Language of all the text (und: unknown).", rich_help_panel=TEXT)
+]
+LanguageField = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--language-field", help="Field that holds each document's language.", rich_help_panel=TEXT, show_default=False
+    ),
+]
+Label = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--label", help="What the text is to you, for example toxic.", rich_help_panel=TEXT, show_default=False
+    ),
+]
+MaxTokens = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--max-tokens",
+        help="Stop with the document that reaches so many tokens.",
+        rich_help_panel=TEXT,
+        show_default=False,
+    ),
+]
+MaxDocuments = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--max-documents", help="Take at most so many documents.", rich_help_panel=TEXT, show_default=False),
+]
+Seed = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--seed",
+        help="Take a random subset of that size instead of the first documents; the same for the same number.",
+        rich_help_panel=TEXT,
+        show_default=False,
+    ),
+]
+Message = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--message", "-m", help="What the log says of this version.", rich_help_panel=RUN, show_default=False),
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Discard what an interrupted run has kept.", rich_help_panel=RUN)
+]
+Again = Annotated[bool, typer.Option("--again", help="Add text that the store has already.", rich_help_panel=RUN)]
+CheckpointEvery = Annotated[
+    float, typer.Option("--checkpoint-every", help="Seconds between checkpoints.", rich_help_panel=RUN, min=0)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or hints.", rich_help_panel=OUTPUT)]

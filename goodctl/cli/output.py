@@ -1,0 +1,66 @@
+"""All printing: results to stdout, as a table or as one JSON object; notes, hints and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+
+from goodctl.errors import GoodctlError
+
+
+class Output:
+    """Where a command prints.
+
+    Args:
+        as_json: One JSON object on stdout instead of text.
+        quiet: No progress, notes or hints; results only.
+    """
+
+    current: Output
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.stdout = Console(highlight=False, soft_wrap=True)
+        self.stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+        Output.current = self  # so that the error boundary prints in the form that the command was asked for
+
+    def result(self, values: Mapping[str, Any], *rendered: RenderableType) -> None:
+        """Print a command's result.
+
+        Args:
+            values: Everything, with stable names, for ``--json``.
+            rendered: The same for people, printed one after another.
+        """
+        if self.as_json:
+            json.dump(values, sys.stdout, ensure_ascii=False, indent=2)
+            sys.stdout.write("\n")
+            return
+        for part in rendered:
+            self.stdout.print(part)
+
+    def note(self, text: str) -> None:
+        """Print a remark about what is going on."""
+        if not self.quiet:
+            self.stderr.print(f"[dim]{escape(text)}[/dim]")
+
+    def next(self, text: str) -> None:
+        """Print the next command to try."""
+        if not self.quiet and not self.as_json:
+            self.stderr.print(f"[dim]Next:[/dim] {escape(text)}")
+
+    def error(self, error: GoodctlError) -> None:
+        """Print an error and its hint; with ``--json`` also as an object on stdout."""
+        if self.as_json:
+            self.result(error.to_dict())
+        self.stderr.print(f"[bold red]Error:[/bold red] {escape(error.message)}")
+        if error.hint:
+            self.stderr.print(f"[dim]Hint:[/dim]  {escape(error.hint)}")
+
+
+Output.current = Output()

@@ -1,0 +1,26 @@
+"""What the commands that write have in common: how a run is shown and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from goodctl.cli.output import Output
+from goodctl.cli.progress import drawn, interruptible
+from goodctl.errors import Interrupted
+from goodctl.workflows.choices import Running
+
+
+@contextlib.contextmanager
+def running(
+    out: Output, message: str | None, checkpoint_every_s: float, *, restart: bool = False, again: bool = False
+) -> Iterator[Running]:
+    """Draw progress and take Ctrl-C while inside."""
+    try:
+        with interruptible(out) as interruption, drawn(out) as report:
+            yield Running(message, restart, again, checkpoint_every_s, interruption, report)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped at once. The store is what it was.",
+            hint="Run the same command again: it goes on from the last checkpoint, if there is one.",
+        ) from None

@@ -1,0 +1,143 @@
+"""Parts of a segment in Zarr: writing one, reading one, copying them between versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import ZstdCodec
+
+from goodctl.datastore.content import Part, array_sha256
+from goodctl.datastore.format import ARRAYS, KEYS, OFFSETS, VALUES, chunk_rows
+from goodctl.datastore.repository import translated_errors
+from goodctl.errors import DamagedError
+
+SEGMENTS = "segments"
+CODECS = "codecs"
+PARTS = "parts"
+
+
+def segment_group(root: zarr.Group, segment: str) -> zarr.Group:
+    """The group of a segment, created with its parents where it is missing."""
+    return root.require_group(f"{SEGMENTS}/{segment}")
+
+
+def part_names(segment: zarr.Group) -> list[str]:
+    """Names of a segment's parts in row order."""
+    if PARTS not in segment:
+        return []
+    return sorted(_group(segment, PARTS).group_keys())
+
+
+def _group(parent: zarr.Group, name: str) -> zarr.Group:
+    child = parent[name]
+    if not isinstance(child, zarr.Group):
+        raise DamagedError(f"{parent.name}/{name} is an array, not a group.")
+    return child
+
+
+def _array(parent: zarr.Group, name: str) -> zarr.Array[Any]:
+    child = parent.get(name)
+    if not isinstance(child, zarr.Array):
+        raise DamagedError(f"The array {parent.name}/{name} is missing.")
+    return child
+
+
+def write_part(segment: zarr.Group, number: int, part: Part) -> int:
+    """Write one part.
+
+    Keys are stored raw: hidden states in float16 hardly compress, and raw chunks can be memory-mapped. Everything else
+    is small and compressed with Zstandard.
+
+    Args:
+        segment: The segment's group, in a session.
+        number: Position of the part in the segment.
+        part: Arrays by name; see ``content.Part``.
+
+    Returns:
+        Bytes of the arrays, uncompressed.
+    """
+    rows, documents = len(part[VALUES]), len(part[OFFSETS]) - 1
+    attributes = {"rows": rows, "documents": documents, "sha256": {name: array_sha256(part[name]) for name in ARRAYS}}
+    group = segment.create_group(f"{PARTS}/{number:06d}", attributes=attributes)
+    for name in ARRAYS:
+        array = part[name]
+        length = chunk_rows(len(array), array.dtype.itemsize * int(np.prod(array.shape[1:])))
+        stored = group.create_array(
+            name,
+            shape=array.shape,
+            chunks=(length, *array.shape[1:]),
+            dtype=array.dtype,
+            filters=None,
+            compressors=None if name == KEYS else ZstdCodec(level=3),
+        )
+        stored[:] = array
+    return sum(array.nbytes for array in part.values())
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """One part as stored; arrays are read on demand.
+
+    Attributes:
+        rows: Rows in it.
+        documents: Documents in it.
+        sha256: Hash of each array, by name.
+    """
+
+    group: zarr.Group
+    location: str
+    rows: int
+    documents: int
+    sha256: dict[str, str]
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Elements ``start`` to ``stop`` of one array.
+
+        Raises:
+            DamagedError: The array is missing, has another length than recorded, or its bytes cannot be read.
+        """
+        where = f"{self.location}{self.group.name}/{name}"
+        with translated_errors(where, "read"):
+            array = _array(self.group, name)
+            expected = {KEYS: self.rows, VALUES: self.rows, OFFSETS: self.documents + 1}.get(name, self.documents)
+            if array.shape[0] != expected:
+                raise DamagedError(f"{where} has {array.shape[0]} elements, {expected} were recorded.")
+            try:
+                return np.asarray(array[start : array.shape[0] if stop is None else stop])
+            except (ValueError, RuntimeError, TypeError) as error:  # what decoders raise on bytes they cannot read
+                raise DamagedError(f"{where} cannot be decoded: {error}.") from error
+
+    def read_all(self) -> Part:
+        """Every array of the part, by name."""
+        return {name: self.read(name) for name in ARRAYS}
+
+
+def stored_parts(segment: zarr.Group, location: str) -> Iterator[StoredPart]:
+    """The parts of a segment in row order.
+
+    Args:
+        segment: The segment's group.
+        location: Name of the store, for messages.
+
+    Raises:
+        DamagedError: A part lacks its description.
+    """
+    for name in part_names(segment):
+        group = _group(segment, f"{PARTS}/{name}")
+        attributes: dict[str, Any] = dict(group.attrs)
+        try:
+            yield StoredPart(group, location, attributes["rows"], attributes["documents"], attributes["sha256"])
+        except KeyError as error:
+            raise DamagedError(f"{location}{group.name} has no {error} in its description.") from error
+
+
+def copy_segment(source: zarr.Group, target: zarr.Group, location: str) -> None:
+    """Copy a segment's attributes and parts, one part in memory at a time."""
+    target.attrs.update(dict(source.attrs))
+    for number, part in enumerate(stored_parts(source, location)):
+        write_part(target, number, part.read_all())

@@ -1,0 +1,180 @@
+"""Build a datastore from text, or add text to one: the same job, from files to one new version."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from goodctl import __version__
+from goodctl.datastore.format import KEY_DTYPES, Header
+from goodctl.datastore.reference import CHECKPOINT_PREFIX
+from goodctl.datastore.repository import Repository, check_place, discard_place, is_store, writer_lock
+from goodctl.datastore.store import Datastore
+from goodctl.encoding import default_window
+from goodctl.errors import ExistsError, NotFoundError, UsageError
+from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
+from goodctl.models.load import LoadedModel
+from goodctl.workflows.choices import EncodingChoice, Running, Text
+from goodctl.workflows.job import Job
+from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
+from goodctl.workflows.writing import WriteResult
+
+
+def build(
+    store: str,
+    text: Text,
+    model: ModelChoice,
+    *,
+    encoding: EncodingChoice | None = None,
+    running: Running | None = None,
+) -> WriteResult:
+    """Build a new datastore.
+
+    Args:
+        store: Folder to be made.
+        text: What to read.
+        model: Whose hidden states become the keys.
+        encoding: Key layer, dtype, window and batch size.
+        running: Message, checkpoints, progress.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExistsError: There is a store or something else already, or an unfinished build of other text or settings.
+        GoodctlError: The text, the model or the disk does not serve; nothing is left behind.
+    """
+    encoding, running = encoding or EncodingChoice(), running or Running()
+    _refuse_existing(store)
+    scan = text.corpus.scan(running.report)
+    identity = identify(model, running.report)
+    existed = Path(store).exists()
+    with writer_lock(store, "goodctl datastore build"), _taken_back_on_failure(store, keep_folder=existed):
+        _refuse_existing(store)
+        loaded = identity.load(running.report)
+        layer = find_key_layer(loaded.model, encoding.key_layer or KEY_LAYERS[0])
+        header = _new_header(identity, loaded, layer, encoding)
+        job = Job("build", header, loaded, layer, text, scan, encoding.batch_tokens)
+        repository = Repository.open(store) if is_store(store) else Repository.create(store)
+        _refuse_other_build(repository, job.fingerprint, running.restart)
+        return job.run(repository, running)
+
+
+def add(
+    store: str,
+    text: Text,
+    model: ModelChoice | None = None,
+    *,
+    encoding: EncodingChoice | None = None,
+    running: Running | None = None,
+) -> WriteResult:
+    """Add text to a datastore as new segments, in one new version.
+
+    Args:
+        store: An existing store.
+        text: What to read.
+        model: How to run it; without a name, the one that the store was made with.
+        encoding: Only the batch size may differ from the store's own choice.
+        running: Message, checkpoints, progress.
+
+    Returns:
+        What was written.
+
+    Raises:
+        NotFoundError: There is no such store.
+        IncompatibleError: Another model, key layer or key dtype than the store's.
+        ExistsError: The store has this text already (``again`` adds it a second time).
+        GoodctlError: The text or the disk does not serve; the store is what it was.
+    """
+    encoding, running = encoding or EncodingChoice(), running or Running()
+    header = Datastore.open(store).header
+    encoding.check_fits(header, store)
+    scan = text.corpus.scan(running.report)
+    identity = identify(_store_model(header, model), running.report)
+    check_same_model(header, identity, store)
+    with writer_lock(store, "goodctl datastore add"):
+        current = Datastore.open(store)
+        loaded = identity.load(running.report)
+        layer = find_key_layer(loaded.model, header.key_layer)
+        salt = current.version.id if running.again else None
+        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, salt)
+        _refuse_repetition(current, job.fingerprint)
+        if running.restart and job.fingerprint in current.repository.checkpoints():
+            current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
+        return job.run(current.repository, running)
+
+
+def _store_model(header: Header, asked: ModelChoice | None) -> ModelChoice:
+    """The model that was asked for; where none was, the one that the store was made with."""
+    asked = asked or ModelChoice()
+    if asked.model is not None:
+        return asked
+    return replace(asked, model=header.model["name"], revision=asked.revision or header.model["revision"])
+
+
+def _new_header(identity: Identity, loaded: LoadedModel, layer: KeyLayer, encoding: EncodingChoice) -> Header:
+    window = encoding.window or default_window(loaded)
+    if loaded.window is not None and window > loaded.window:
+        raise UsageError(
+            f"--window {window}: {loaded.name} reads at most {loaded.window} tokens.",
+            hint=f"Choose --window {loaded.window} or less.",
+        )
+    return Header(
+        model=identity.describe(loaded),
+        key_layer=layer.name,
+        key_module=layer.module_path,
+        key_dtype=encoding.key_dtype or KEY_DTYPES[0],
+        dimension=layer.dimension,
+        vocabulary=loaded.vocabulary,
+        window=window,
+        created_by=f"goodctl {__version__}",
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _refuse_existing(store: str) -> None:
+    if not is_store(store):
+        check_place(store)
+        return
+    with contextlib.suppress(NotFoundError):  # a build that has not finished
+        existing = Datastore.open(store)
+        raise ExistsError(
+            f"{store} is a datastore already, with {existing.rows:,} rows.",
+            hint=f"Add text to it: goodctl datastore add {store} TEXT",
+        )
+
+
+def _refuse_other_build(repository: Repository, job: str, restart: bool) -> None:
+    others = [other for other in repository.checkpoints() if other != job and not other.startswith("moving-")]
+    if restart:
+        for other in repository.checkpoints():
+            repository.delete_branch(CHECKPOINT_PREFIX + other)
+    elif others:
+        rows = next(iter(repository.ancestry(repository.checkpoints()[others[0]]))).metadata.get("rows", 0)
+        raise ExistsError(
+            f"{repository.location} holds an unfinished build of other text, model or settings ({rows:,} rows).",
+            hint="Finish it with the command that began it, or discard it: add --restart to this one.",
+        )
+
+
+def _refuse_repetition(current: Datastore, job: str) -> None:
+    for segment in current.segments:
+        if segment.job == job:
+            raise ExistsError(
+                f"{current.location} has this text already: segment {segment.id[:8]}, added {segment.added_at}.",
+                hint="Nothing to do. To add it a second time all the same: --again",
+            )
+
+
+@contextlib.contextmanager
+def _taken_back_on_failure(store: str, *, keep_folder: bool) -> Iterator[None]:
+    """Leave no trace of a build that fails before its first checkpoint."""
+    try:
+        yield
+    except BaseException:
+        if not is_store(store) or not Repository.open(store).checkpoints():
+            discard_place(store, keep_folder=keep_folder)
+        raise

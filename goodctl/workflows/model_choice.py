@@ -1,0 +1,95 @@
+"""Which model a command uses, and whether it is the one that a store was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from goodctl.datastore.format import Header
+from goodctl.errors import IncompatibleError
+from goodctl.models.fingerprint import Fingerprint, fingerprint
+from goodctl.models.load import LoadedModel, load_model, load_tokenizer
+from goodctl.models.source import ModelSource, resolve
+from goodctl.progress import Progress, Report, silent
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model and how to run it.
+
+    Attributes:
+        model: Hub id, folder, ``.gguf`` file or alias; None means the model of the store at hand.
+        revision: Of a hub id: branch, tag or commit.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``auto``, ``bf16``, ``fp32`` or ``fp16``.
+        trust_remote_code: Whether code that comes with the model may run.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A model that was found and identified, but whose weights are not loaded yet."""
+
+    choice: ModelChoice
+    source: ModelSource
+    fingerprint: Fingerprint
+
+    def describe(self, model: LoadedModel) -> dict[str, Any]:
+        """What a store's header says of its model."""
+        return {
+            "name": self.source.name,
+            "revision": self.source.revision,
+            "architecture": type(model.model).__name__,
+            "fingerprint": self.fingerprint.to_dict(),
+        }
+
+    def load(self, report: Report = silent) -> LoadedModel:
+        """Load the weights."""
+        report(Progress(stage="loading the model"))
+        choice = self.choice
+        model = load_model(
+            self.source,
+            device=choice.device,
+            precision=choice.precision,
+            trust_remote_code=choice.trust_remote_code,
+        )
+        report(Progress(stage="loading the model", finished=True))
+        return model
+
+
+def identify(choice: ModelChoice, report: Report = silent) -> Identity:
+    """Find a model and take its fingerprint.
+
+    Raises:
+        NotFoundError: There is no such model.
+        ServiceError: The hub cannot be reached, or refuses.
+        MissingDependency: A package is needed to read it.
+    """
+    source = resolve(choice.model, revision=choice.revision, trust_remote_code=choice.trust_remote_code, report=report)
+    tokenizer = load_tokenizer(source, trust_remote_code=choice.trust_remote_code)
+    return Identity(choice, source, fingerprint(source, tokenizer))
+
+
+def check_same_model(header: Header, identity: Identity, where: str) -> None:
+    """Check that a store was made with this very model.
+
+    Raises:
+        IncompatibleError: It was another; says whether config, tokenizer or weights differ.
+    """
+    different = identity.fingerprint.differences(Fingerprint.from_dict(header.model["fingerprint"]))
+    if not different:
+        return
+    made_with, revision = header.model["name"], header.model["revision"]
+    hint = f"Use the store's own model: --model {made_with}" + (f" --revision {revision}" if revision else "")
+    raise IncompatibleError(
+        f"{where} was made with {made_with}; {identity.source.name} differs in its {' and '.join(different)}.",
+        hint=hint
+        if identity.source.name != made_with
+        else f"{made_with} has changed since; a new store is needed for it.",
+    )
