@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from goodctl.errors import GoodctlError
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's own width; in a pipe enough for whole lines, unless the user asks for another."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else 200
 
 
 class Output:
@@ -26,8 +32,8 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.stdout = Console(highlight=False, soft_wrap=True)
-        self.stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.stdout = Console(highlight=False, soft_wrap=True, width=_width(sys.stdout))
+        self.stderr = Console(stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr))
         Output.current = self  # so that the error boundary prints in the form that the command was asked for
 
     def result(self, values: Mapping[str, Any], *rendered: RenderableType) -> None:

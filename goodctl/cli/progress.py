@@ -99,7 +99,7 @@ class _Lines:
             self._out.note(event.note)
         if event.stage not in self._started:
             self._started[event.stage] = self._printed = now
-            self._out.note(f"{event.stage} ...")
+            self._out.note(f"{event.stage}: done" if event.finished else f"{event.stage} ...")
         elif event.finished:
             self._out.note(f"{event.stage}: done in {now - self._started[event.stage]:.1f} s")
         elif now - self._printed >= 60:

@@ -162,8 +162,8 @@ def logged(entries: Sequence[LogEntry]) -> Iterator[RenderableType]:
     for name in ("snapshot", "date", "command"):
         table.add_column(name, no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("languages")
-    table.add_column("message")
+    table.add_column("languages", no_wrap=True)
+    table.add_column("message", no_wrap=True, overflow="ellipsis")  # one line a version
     for entry in entries:
         names = f" [cyan]({escape(', '.join(entry.names))})[/cyan]" if entry.names else ""
         table.add_row(

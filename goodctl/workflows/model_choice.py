@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from goodctl.datastore.format import Header
-from goodctl.errors import IncompatibleError
+from goodctl.errors import IncompatibleError, UsageError
 from goodctl.models.fingerprint import Fingerprint, fingerprint
 from goodctl.models.load import LoadedModel, load_model, load_tokenizer
 from goodctl.models.source import ModelSource, resolve
@@ -71,9 +71,11 @@ def identify(choice: ModelChoice, report: Report = silent) -> Identity:
         ServiceError: The hub cannot be reached, or refuses.
         MissingDependency: A package is needed to read it.
     """
+    if choice.model is None:
+        raise UsageError("No model is named.", hint="Name one: --model gemma3-270m, a hub id, a folder or a .gguf file")
     source = resolve(choice.model, revision=choice.revision, trust_remote_code=choice.trust_remote_code, report=report)
     tokenizer = load_tokenizer(source, trust_remote_code=choice.trust_remote_code)
-    return Identity(choice, source, fingerprint(source, tokenizer))
+    return Identity(choice, source, fingerprint(source, tokenizer, report))
 
 
 def check_same_model(header: Header, identity: Identity, where: str) -> None:

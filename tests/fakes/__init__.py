@@ -1,0 +1,1 @@
+"""Small stand-ins for what is large, slow or remote."""
