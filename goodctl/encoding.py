@@ -137,8 +137,8 @@ class Encoder:
 
     @staticmethod
     def block_size(batch_tokens: int, row_bytes: int) -> int:
-        """Tokens of a block: 16 batches, less where keys are long, at least 4 batches."""
-        return max(4 * batch_tokens, min(16 * batch_tokens, BLOCK_BYTES // row_bytes))
+        """Tokens of a block: 32 batches, less where keys are long, at least 4 batches."""
+        return max(4 * batch_tokens, min(32 * batch_tokens, BLOCK_BYTES // row_bytes))
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of each text as the model's tokenizer gives them, beginning-of-text token included: (n,) int32."""

@@ -53,12 +53,12 @@ def build(
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.selection import Selection
 
+    out = Output(as_json=json, quiet=quiet)
     text = Text(
         Corpus(tuple(texts), text_field, language, language_field), Selection(max_documents, max_tokens, seed), label
     )
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
     encoding = EncodingChoice(key_layer, key_dtype, window, batch_tokens)
-    out = Output(as_json=json, quiet=quiet)
     with writing.running(out, message, checkpoint_every, restart=restart) as running:
         result = work.build(store, text, chosen, encoding=encoding, running=running)
     out.result(result.to_dict(), *render.written("Built", result))
@@ -102,11 +102,11 @@ def add(
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.selection import Selection
 
+    out = Output(as_json=json, quiet=quiet)
     text = Text(
         Corpus(tuple(texts), text_field, language, language_field), Selection(max_documents, max_tokens, seed), label
     )
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
-    out = Output(as_json=json, quiet=quiet)
     with writing.running(out, message, checkpoint_every, restart=restart, again=again) as running:
         encoding = EncodingChoice(key_layer=key_layer, batch_tokens=batch_tokens)
         result = work.add(store, text, chosen, encoding=encoding, running=running)

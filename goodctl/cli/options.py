@@ -23,8 +23,8 @@ StoreRef = Annotated[
 Texts = Annotated[
     list[str],
     typer.Argument(
-        metavar="TEXT...",
-        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://NAME[/CONFIG]:SPLIT.",
+        metavar="TEXT",
+        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://NAME/CONFIG:SPLIT.",
         show_default=False,
     ),
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from goodctl.datastore.history import LogEntry
-from goodctl.workflows.writing import WriteResult
+if TYPE_CHECKING:  # their modules load torch, which looking into a store does not need
+    from goodctl.datastore.history import LogEntry
+    from goodctl.workflows.writing import WriteResult
 
 
 def size(count: float) -> str:
@@ -84,6 +85,8 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     facts.add_row("model", escape(f"{model['name']}{revision} ({model['architecture']})"))
     facts.add_row("keys", f"{described['key_layer']}, {described['dimension']} × {described['key_dtype']}")
     facts.add_row("context", f"up to {described['window']:,} tokens")
+    languages = {language: counts["rows"] for language, counts in described["languages"].items()}
+    facts.add_row("languages", _languages(languages))
     facts.add_row("labels", ", ".join(map(escape, described["labels"])) or "none")
     facts.add_row(
         "version", f"{described['snapshot']} of {when(described['written_at'])}: {escape(described['message'])}"

@@ -161,11 +161,16 @@ class RowWriting:
                     last = self.clock()
         except _StopError:
             self.writer.checkpoint(self._state(position))
-            raise Interrupted(
-                f"Stopped. {self.writer.rows:,} rows of {position.documents:,} documents are kept, unseen by readers.",
-                hint="Run the same command again: it goes on from there.",
-            ) from None
+            raise self._interrupted(position) from None
         return position
+
+    def _interrupted(self, position: Position) -> Interrupted:
+        if not self.writer.rows:
+            return Interrupted("Stopped before anything was kept.", hint="Run the same command again.")
+        return Interrupted(
+            f"Stopped. {self.writer.rows:,} rows of {position.documents:,} documents are kept, unseen by readers.",
+            hint="Run the same command again: it goes on from there.",
+        )
 
     def _observer(self, before: Position, block: Block) -> Callable[[int], None]:
         total = self._expected_tokens(block.position)
