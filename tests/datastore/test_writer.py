@@ -228,9 +228,8 @@ def test_no_room_is_noticed_before_writing(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_rows_of_nothing_are_ignored(tmp_path: Path) -> None:
-    empty = Rows(
-        *(array[:0] for array in (rows(0).keys, rows(0).values, rows(0).lengths, rows(0).sources, rows(0).lines))
-    )
+    some = rows(0)
+    empty = Rows(some.keys[:0], some.values[:0], some.lengths[:0], some.sources[:0], some.lines[:0])
     writing = writer(tmp_path / "s", "job")
     writing.append("en", empty)
     assert writing.rows == 0

@@ -379,10 +379,11 @@ class TestRefusals:
     def test_overflow_is_found_and_nothing_is_left(
         self, tmp_path: Path, checkpoint_every_s: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        import goodctl.models.key_layer
         from goodctl.workflows import build as module
 
         folder = str(tiny_model_folder(tmp_path / "m"))
-        found = module.find_key_layer
+        found = goodctl.models.key_layer.find_key_layer
 
         def overflowing(network: Any, name: str) -> Any:
             network.transformer.h[-1].ln_2.weight.mul_(1e6)
