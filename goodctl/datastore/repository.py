@@ -75,7 +75,7 @@ def _translate(error: Exception, location: str, doing: str) -> GoodctlError:
     if isinstance(error, OSError):
         return ServiceError(f"Cannot {doing} {location}: {error.strerror or first}.")
     return DamagedError(
-        f"{location} cannot be read: {first}.", hint=f"Try an earlier version: goodctl datastore log {location}"
+        f"Cannot {doing} {location}: {first}.", hint=f"Try an earlier version: goodctl datastore log {location}"
     )
 
 
@@ -203,6 +203,10 @@ class Repository:
     def tip(self) -> str:
         """The newest snapshot of ``main``."""
         return self.branches()[MAIN]
+
+    def is_untouched(self) -> bool:
+        """Whether nothing was ever committed: no version, no checkpoint."""
+        return all(next(self.ancestry(tip)).is_root for tip in self.branches().values())
 
     def disk_bytes(self) -> int:
         """Bytes of all files of the repository, every version and unfinished write included."""

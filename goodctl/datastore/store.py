@@ -120,8 +120,8 @@ def _segment_groups(root: zarr.Group) -> dict[str, zarr.Group]:
 
 
 def _unfinished(repository: Repository) -> NotFoundError:
-    rows = [next(iter(repository.ancestry(tip))).metadata.get("rows", 0) for tip in repository.checkpoints().values()]
-    kept = f" {rows[0]:,} rows are kept." if rows else ""
+    versions = [next(iter(repository.ancestry(tip))) for tip in repository.checkpoints().values()]
+    kept = "".join(f" {version.metadata['rows']:,} rows are kept." for version in versions if version.is_checkpoint)
     return NotFoundError(
         f"{repository.location} has no finished version: its build was interrupted or is still running.{kept}",
         hint="Run the same build command again: it goes on from the last checkpoint.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from goodctl.errors import DamagedError
 from goodctl.models.cache import remembered_hash
+from goodctl.models.origin import origin
 from goodctl.models.source import ModelSource
 from goodctl.models.weight_files import hash_weights, weight_files
 from goodctl.progress import Report, silent
@@ -90,7 +91,7 @@ def fingerprint(source: ModelSource, tokenizer: Any, report: Report = silent) ->
     """
     files = weight_files(source.folder)
     return Fingerprint(
-        config=_hash_config(source.folder / "config.json"),
+        config=origin(source.folder) or _hash_config(source.folder / "config.json"),
         tokenizer=_hash_tokenizer(tokenizer),
         weights=remembered_hash("weights", files, lambda: hash_weights(files, report)),
     )

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from goodctl.errors import GoodctlError, IncompatibleError, MissingDependency, ServiceError
 from goodctl.models.cache import cache_root, remembered_hash
+from goodctl.models.origin import record_origin
 from goodctl.models.quiet import quiet
 from goodctl.progress import Progress, Report, silent
 
@@ -70,6 +71,7 @@ def unpack_once(
                 note = f"unpacking {stem} into {folder}: once, about a minute"
                 report(Progress("unpacking", note=note))
                 _convert(provide(work / "gguf"), work / "model")
+                record_origin(work / "model", sha256)
                 (work / "model").rename(folder)
                 report(Progress("unpacking", finished=True))
             finally:

@@ -175,6 +175,6 @@ def _taken_back_on_failure(store: str, *, keep_folder: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not is_store(store) or not Repository.open(store).checkpoints():
+        if not is_store(store) or Repository.open(store).is_untouched():
             discard_place(store, keep_folder=keep_folder)
         raise

@@ -17,7 +17,8 @@ from goodctl.errors import DamagedError, NotFoundError
 from goodctl.models import weight_files
 from goodctl.models.fingerprint import Fingerprint, fingerprint
 from goodctl.models.load import load_model, load_tokenizer
-from goodctl.models.source import ModelSource
+from goodctl.models.origin import record_origin
+from goodctl.models.source import ModelSource, resolve
 from goodctl.progress import Progress
 from tests.fakes.tiny import tiny_model, tiny_model_folder, tiny_tokenizer
 
@@ -223,3 +224,23 @@ def test_truncated_and_missing_shards(folder: Path) -> None:
     index.write_text("{}")
     with pytest.raises(DamagedError, match="cannot be read"):
         taken(folder)
+
+
+def test_an_unpacked_model_is_known_by_its_gguf(tmp_path: Path, own_cache: Path) -> None:
+    pytest.importorskip("gguf")
+    from tests.fakes.tiny_gguf import tiny_gguf
+
+    source = resolve(str(tiny_gguf(tmp_path / "tiny.gguf")))
+    tokenizer = load_tokenizer(source)
+    before = fingerprint(source, tokenizer)
+    config, noted = source.folder / "config.json", source.folder / "goodctl-origin.json"
+    rendered = {**json.loads(config.read_text()), "a_key_of_a_later_version": True}
+    # What another version of transformers would have unpacked.
+    config.write_text(json.dumps(rendered))
+    record_origin(source.folder, json.loads(noted.read_text())["gguf_sha256"])
+    assert fingerprint(source, tokenizer) == before
+    # What a user has edited by hand.
+    config.write_text(json.dumps({**rendered, "rope_theta": 1.0}))
+    assert fingerprint(source, tokenizer).differences(before) == ["config"]
+    noted.write_text("broken")
+    assert fingerprint(source, tokenizer).differences(before) == ["config"]

@@ -269,6 +269,24 @@ class TestInterruption:
         build(alone, french, model(tiny), encoding=SMALL)
         assert contents(alone)["fr"] == contents(store)["fr"]
 
+    @pytest.mark.parametrize("moment", ["move_branch", "delete_branch"])
+    def test_struck_while_finishing(
+        self, tmp_path: Path, tiny: str, moment: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, file = str(tmp_path / "s"), corpus_file(tmp_path)
+        done = getattr(Repository, moment)
+
+        def strike(*arguments: Any, **options: Any) -> None:
+            done(*arguments, **options)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Repository, moment, strike)
+            with pytest.raises(KeyboardInterrupt):
+                build(store, text(file), model(tiny), encoding=SMALL)
+        assert Datastore.open(store).documents == 120, "it was finished: it must not be taken back"
+        add(store, text(corpus_file(tmp_path, "b.txt", 5, seed=2)), model(tiny))
+
     def test_an_unfinished_build_is_not_overwritten_by_another(self, tmp_path: Path, tiny: str) -> None:
         store, file = str(tmp_path / "s"), corpus_file(tmp_path, documents=200)
         with pytest.raises(Interrupted):
