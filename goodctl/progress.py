@@ -11,7 +11,7 @@ class Progress:
     """One observation of a running job.
 
     Attributes:
-        stage: What is being done, as a short phrase (``"encoding"``).
+        stage: What is being done, as a short phrase (``"encoding"``); empty for a remark outside of any stage.
         done: Units finished so far.
         total: Units expected, or None where nobody knows; an estimate may change from event to event.
         unit: What ``done`` and ``total`` count (``"tokens"``, ``"documents"``, ``"bytes"``).
@@ -27,6 +27,11 @@ class Progress:
     rows: int | None = None
     note: str | None = None
     finished: bool = False
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether the event is only its note, outside of any stage."""
+        return not self.stage
 
 
 Report = Callable[[Progress], None]

@@ -23,6 +23,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from goodctl.cli.output import Output
+from goodctl.cli.units import size
 from goodctl.interruption import Interruption
 from goodctl.progress import Progress, Report, silent
 
@@ -37,9 +38,10 @@ class _Rate(ProgressColumn):
         if not made or elapsed < 0.2:
             return Text("")
         unit = "rows" if rows is not None else task.fields["unit"]
-        if unit == "bytes":
-            return Text(f"{made / elapsed / 1e6:,.0f} MB/s", style="dim")
-        return Text(f"{made / elapsed:,.0f} {unit}/s", style="dim")
+        if not unit:
+            return Text("")
+        speed = size(made / elapsed) if unit == "bytes" else f"{made / elapsed:,.0f} {unit}"
+        return Text(f"{speed}/s", style="dim")
 
 
 class _Count(ProgressColumn):
@@ -49,9 +51,10 @@ class _Count(ProgressColumn):
         unit = task.fields["unit"]
         if not unit:
             return Text("")
-        scale, word = (1e6, "MB") if unit == "bytes" else (1, unit)
-        total = f"/{task.total / scale:,.0f}" if task.total else ""
-        return Text(f"{task.completed / scale:,.0f}{total} {word}")
+        if unit == "bytes":
+            return Text(f"{size(task.completed)} of {size(task.total)}" if task.total else size(task.completed))
+        total = f"/{task.total:,.0f}" if task.total else ""
+        return Text(f"{task.completed:,.0f}{total} {unit}")
 
 
 class _Bars:
@@ -64,6 +67,8 @@ class _Bars:
     def __call__(self, event: Progress) -> None:
         if event.note:
             self._out.note(event.note)
+        if event.is_remark:
+            return
         if event.stage not in self._tasks:
             first = event.rows or 0
             self._tasks[event.stage] = self._bars.add_task(
@@ -97,6 +102,8 @@ class _Lines:
         now = time.monotonic()
         if event.note:
             self._out.note(event.note)
+        if event.is_remark:
+            return
         if event.stage not in self._started:
             self._started[event.stage] = self._printed = now
             self._out.note(f"{event.stage}: done" if event.finished else f"{event.stage} ...")

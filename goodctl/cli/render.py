@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,31 +9,11 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from goodctl.cli.units import duration, size, when
+
 if TYPE_CHECKING:  # their modules load torch, which looking into a store does not need
     from goodctl.datastore.history import LogEntry
     from goodctl.workflows.writing import WriteResult
-
-
-def size(count: float) -> str:
-    """Bytes in a readable unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
-
-
-def when(moment: str) -> str:
-    """An ISO 8601 moment in local time."""
-    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a readable form."""
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _facts() -> Table:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goodctl import __version__
+from goodctl.corpus import Scan
 from goodctl.datastore.format import KEY_DTYPES, Header
 from goodctl.datastore.reference import CHECKPOINT_PREFIX
 from goodctl.datastore.repository import Repository, check_place, discard_place, is_store, writer_lock
@@ -17,6 +18,7 @@ from goodctl.encoding import default_window
 from goodctl.errors import ExistsError, NotFoundError, UsageError
 from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
+from goodctl.progress import Progress, Report
 from goodctl.workflows.choices import EncodingChoice, Running, Text
 from goodctl.workflows.job import Job
 from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
@@ -102,6 +104,7 @@ def add(
         salt = current.version.id if running.again else None
         job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, salt)
         _refuse_repetition(current, job.fingerprint)
+        _mention_known_sources(current, scan, running.report)
         if running.restart and job.fingerprint in current.repository.checkpoints():
             current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
         return job.run(current.repository, running)
@@ -167,6 +170,14 @@ def _refuse_repetition(current: Datastore, job: str) -> None:
                 f"{current.location} has this text already: segment {segment.id[:8]}, added {segment.added_at}.",
                 hint="Nothing to do. To add it a second time all the same: --again",
             )
+
+
+def _mention_known_sources(current: Datastore, scan: Scan, report: Report) -> None:
+    """Say which files are in the store already, under another language, label or selection perhaps."""
+    known = {source.sha256: segment for segment in current.segments for source in segment.sources}
+    for source in scan.sources:
+        if segment := known.get(source.sha256):
+            report(Progress("", note=f"note: {source.name} is in the store already, as {segment.language}"))
 
 
 @contextlib.contextmanager

@@ -339,6 +339,13 @@ class TestRefusals:
         assert Datastore.open(store).rows == rows + result.rows
         assert add(store, more, model(tiny), running=Running(again=True)).rows == result.rows
 
+    def test_a_file_that_is_known_under_another_language_is_mentioned(self, tmp_path: Path, tiny: str) -> None:
+        store, file = str(tmp_path / "s"), corpus_file(tmp_path)
+        build(store, text(file, language="en"), model(tiny))
+        events: list[Progress] = []
+        add(store, text(file, language="fr"), model(tiny), running=Running(report=events.append))
+        assert f"note: {file} is in the store already, as en" in [event.note for event in events]
+
     def test_another_model(self, tmp_path: Path, tiny: str, other_tiny: str) -> None:
         store = str(tmp_path / "s")
         build(store, text(corpus_file(tmp_path)), model(tiny))
