@@ -140,6 +140,11 @@ class SourceInfo:
     documents: int = 0
     rows: int = 0
 
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> SourceInfo:
+        """Read one entry of a segment's ``sources``; members of later versions are ignored."""
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True)
 class SegmentInfo:
@@ -193,7 +198,7 @@ class SegmentInfo:
         """
         try:
             known = {key: attributes[key] for key in cls.__dataclass_fields__ if key in attributes and key != "sources"}
-            sources = tuple(SourceInfo(**source) for source in attributes["sources"])
+            sources = tuple(SourceInfo.from_dict(source) for source in attributes["sources"])
             return cls(id=name, sources=sources, **known)
         except (KeyError, TypeError) as error:
             raise DamagedError(

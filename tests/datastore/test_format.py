@@ -77,6 +77,13 @@ def test_segment_round_trip() -> None:
     assert SegmentInfo.from_dict("abc", segment_info().to_dict(), "store") == segment_info()
 
 
+def test_members_of_a_later_version_are_ignored() -> None:
+    attributes = segment_info().to_dict()
+    attributes["mood"] = "calm"
+    attributes["sources"][0]["licence"] = "CC0"
+    assert SegmentInfo.from_dict("abc", attributes, "store") == segment_info()
+
+
 @pytest.mark.parametrize("name", ["rows", "sources", "sha256"])
 def test_segment_without_an_attribute_is_damage(name: str) -> None:
     attributes = segment_info().to_dict()
