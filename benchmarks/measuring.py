@@ -50,7 +50,7 @@ class Claim:
     def line(self) -> str:
         """For people."""
         verdict = "" if self.target is None else f"  (target {self.target}: {'met' if self.met else 'MISSED'})"
-        return f"{self.name} = {self.value:.3g}{verdict}"
+        return f"{self.name} = {_cell(self.value)}{verdict}"
 
 
 def alternate(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
