@@ -1,8 +1,8 @@
 """The textbook way to a datastore's rows, as published kNN-LM code goes: the side that goodctl is compared with.
 
-The whole causal language model runs with LM head and loss, in fp32, on documents in corpus order. Each is cut into
-windows of 1024 tokens that overlap by half; a few windows make a batch, padded to the longest with the tokenizer's
-padding and masked. A forward hook takes the input of the last feed-forward block, and a mask takes the rows.
+The whole causal language model runs with LM head and loss, in fp32, on the documents joined to one stream of tokens,
+cut into windows of 1024 that overlap by half; a few windows make a batch, padded with the tokenizer's padding and
+masked. A forward hook takes the input of the last feed-forward block, and a mask takes the rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def textbook_rows(model: LoadedModel, layer: KeyLayer, documents: Sequence[Docum
     """Run the textbook way, and drop the keys.
 
     Returns:
-        Rows: tokens with a predecessor, each once.
+        Rows: tokens of the stream with a predecessor, each once.
     """
     tokenizer = model.tokenizer
     if tokenizer.pad_token is None:
@@ -46,16 +46,15 @@ def textbook_rows(model: LoadedModel, layer: KeyLayer, documents: Sequence[Docum
 
 
 def _windows(tokenizer: Any, documents: Sequence[Document], size: int) -> Iterator[tuple[list[int], int]]:
-    """Tokens of each window, with the first position whose row is new."""
-    for document in documents:
-        tokens = tokenizer(document.text)["input_ids"]
-        done = 0  # rows of this document so far
-        for start in range(0, len(tokens), size // 2):
-            window = tokens[start : start + size]
-            if start + len(window) - 1 <= done:
-                break
-            yield window, done - start
-            done = start + len(window) - 1
+    """Windows of the documents' tokens joined to one stream, with the first position whose row is new."""
+    stream = [token for document in documents for token in tokenizer(document.text)["input_ids"]]
+    done = 0  # rows so far
+    for start in range(0, len(stream), size // 2):
+        window = stream[start : start + size]
+        if start + len(window) - 1 <= done:
+            return
+        yield window, done - start
+        done = start + len(window) - 1
 
 
 def _run(model: LoadedModel, captured: list[torch.Tensor], windows: Sequence[tuple[list[int], int]]) -> tuple[Any, Any]:

@@ -78,7 +78,11 @@ def windows(document: int, length: int, size: int, bos: bool) -> list[Window]:
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group windows of similar length into batches whose padded size stays within a token budget.
+    """Group windows into batches within a token budget such that the least is spent on padding.
+
+    Windows are sorted by length and cut into batches by dynamic programming: a batch costs its padded tokens and, for
+    everything that does not grow with them, an overhead of a 32nd of the budget. Filling batches one after another
+    would put long and short windows together wherever a budget happens to end.
 
     Args:
         lengths: Tokens of each window.
@@ -87,13 +91,22 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     Returns:
         Batches of indices into ``lengths``, longest first.
     """
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    longest = np.array([lengths[index] for index in order], dtype=np.int64)  # of a batch that begins there
+    most = np.maximum(budget // np.maximum(longest, 1), 1)  # windows of such a batch
+    cost = np.full(len(order) + 1, np.inf)
+    cost[0] = 0
+    begin = np.zeros(len(order) + 1, dtype=np.int64)  # of the best last batch when so many windows are placed
+    for start in range(len(order)):
+        ends = np.arange(start + 1, min(start + int(most[start]), len(order)) + 1)
+        total = cost[start] + (ends - start) * longest[start] + budget / 32
+        better = total < cost[ends]
+        cost[ends[better]], begin[ends[better]] = total[better], start
+    batches, end = [], len(order)
+    while end:
+        batches.append(order[int(begin[end]) : end])
+        end = int(begin[end])
+    return batches[::-1]
 
 
 def default_batch_tokens(device: torch.device) -> int:
@@ -171,20 +184,22 @@ class Encoder:
         todo = [
             w for d, tokens in enumerate(documents) for w in windows(d, len(tokens), self.window, self._bos(tokens))
         ]
-        while todo:
-            batch = pack([window.length for window in todo], self.batch_tokens)[0]
-            chosen = [todo[index] for index in batch]
+        batches = pack([window.length for window in todo], self.batch_tokens)
+        while batches:
+            chosen = [todo[index] for index in batches[0]]
             try:
                 captured = self._forward(documents, chosen)
             except torch.OutOfMemoryError as error:
                 self._halve(error)
+                left = [index for batch in batches for index in batch]
+                repacked = pack([todo[index].length for index in left], self.batch_tokens)
+                batches = [[left[index] for index in batch] for batch in repacked]
                 continue
             for row, window in enumerate(chosen):
                 first = window.prefix + window.first_row - window.start
                 begin = int(starts[window.document])
                 keys[begin + window.first_row : begin + window.stop] = captured[row, first : window.length]
-            taken = set(batch)
-            todo = [window for index, window in enumerate(todo) if index not in taken]
+            del batches[0]
             on_batch(sum(window.stop - window.first_row for window in chosen))
         return keys, values, lengths
 

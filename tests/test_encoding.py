@@ -48,8 +48,26 @@ def test_packing_keeps_the_budget_and_loses_nothing(lengths: list[int], budget: 
 
 def test_packing_similar_lengths_wastes_little() -> None:
     lengths = np.random.default_rng(0).integers(5, 200, 400).tolist()
-    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in pack(lengths, 2048))
-    assert sum(lengths) / padded > 0.94
+    batches = pack(lengths, 2048)
+    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+    assert sum(lengths) / padded > 0.96
+    assert len(batches) < 1.6 * sum(lengths) / 2048, "nor are the batches much smaller than they may be"
+
+
+def test_packing_is_the_cheapest_of_all_divisions() -> None:
+    lengths = [30, 9, 8, 8, 3, 3, 3, 1]
+
+    def cost(batches: list[list[int]]) -> float:
+        return sum(len(batch) * max(lengths[index] for index in batch) + 40 / 32 for batch in batches)
+
+    divisions = []
+    for cuts in itertools.product([False, True], repeat=len(lengths) - 1):
+        batches: list[list[int]] = [[0]]
+        for index, cut in enumerate(cuts, 1):
+            batches.append([index]) if cut else batches[-1].append(index)
+        if all(len(batch) * lengths[batch[0]] <= 40 for batch in batches):
+            divisions.append(batches)
+    assert cost(pack(lengths, 40)) == pytest.approx(min(map(cost, divisions)))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "bos"])
