@@ -24,7 +24,7 @@ Texts = Annotated[
     list[str],
     typer.Argument(
         metavar="TEXT",
-        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://NAME/CONFIG:SPLIT.",
+        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://OWNER/NAME:SPLIT.",
         show_default=False,
     ),
 ]

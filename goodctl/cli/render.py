@@ -68,13 +68,13 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     facts.add_row("languages", _languages(languages))
     facts.add_row("labels", ", ".join(map(escape, described["labels"])) or "none")
     facts.add_row(
-        "version", f"{described['snapshot']} of {when(described['written_at'])}: {escape(described['message'])}"
+        "version", f"{described['snapshot']} of {when(described['written_at'])} UTC: {escape(described['message'])}"
     )
     facts.add_row("size", f"{size(disk['version_bytes'])} in this version, {size(disk['repository_bytes'])} on disk")
     facts.add_row("format", f"{described['format_version']}, made by {escape(described['created_by'])}")
     for left in described["unfinished"]:
         facts.add_row(
-            "unfinished", f"{_counted(left['rows'], 'row')} of an interrupted run, {when(left['checkpoint'])}"
+            "unfinished", f"{_counted(left['rows'], 'row')} of an interrupted run, {when(left['checkpoint'])} UTC"
         )
     yield facts
     yield ""
@@ -94,7 +94,7 @@ def _segments(segments: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name)
     for name in ("rows", "documents", "size"):
         table.add_column(name, justify="right")
-    table.add_column("added")
+    table.add_column("added (UTC)")
     for segment in segments:
         table.add_row(
             segment["id"][:8],
@@ -141,7 +141,7 @@ def _tokens(tokens: Sequence[Mapping[str, Any]]) -> Table:
 def logged(entries: Sequence[LogEntry]) -> Iterator[RenderableType]:
     """Versions, one line each."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("snapshot", "date", "command"):
+    for name in ("snapshot", "date (UTC)", "command"):
         table.add_column(name, no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("languages", no_wrap=True)

@@ -15,8 +15,8 @@ def size(count: float) -> str:
 
 
 def when(moment: str) -> str:
-    """An ISO 8601 moment in local time."""
-    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    """An ISO 8601 moment to the minute, in UTC, as ``STORE@{DATE}`` takes it."""
+    return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, Version, resolve, split_reference
 from goodctl.datastore.repository import Repository
+from goodctl.datastore.store import unfinished
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def log(reference: str) -> list[LogEntry]:
     """The versions of ``STORE`` or ``STORE@REF``, newest first.
 
     Raises:
-        NotFoundError: No store, or no such version.
+        NotFoundError: No store, or no such version; also a store whose first build has not finished.
     """
     location, name = split_reference(reference)
     repository = Repository.open(location)
@@ -60,6 +61,8 @@ def log(reference: str) -> list[LogEntry]:
             groups[-1].append(version)
         elif not version.is_root:
             groups.append([version])
+    if not groups:
+        raise unfinished(repository)
     return [_entry(group[0], len(group) - 1, tuple(names.get(group[0].id, ()))) for group in groups]
 
 

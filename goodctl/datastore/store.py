@@ -62,7 +62,7 @@ class Datastore:
         )
         version = next(iter(repository.ancestry(snapshot)))
         if version.is_root:
-            raise _unfinished(repository)
+            raise unfinished(repository)
         with translated_errors(location, "read"):
             root = repository.read(snapshot)
             header = Header.from_dict(dict(root.attrs), location)
@@ -119,7 +119,8 @@ def _segment_groups(root: zarr.Group) -> dict[str, zarr.Group]:
     return dict(segments.groups()) if isinstance(segments, zarr.Group) else {}
 
 
-def _unfinished(repository: Repository) -> NotFoundError:
+def unfinished(repository: Repository) -> NotFoundError:
+    """The error for a store without a finished version: says what an interrupted build has kept."""
     versions = [next(iter(repository.ancestry(tip))) for tip in repository.checkpoints().values()]
     kept = "".join(f" {version.metadata['rows']:,} rows are kept." for version in versions if version.is_checkpoint)
     return NotFoundError(

@@ -20,7 +20,7 @@ from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report
 from goodctl.workflows.choices import EncodingChoice, Running, Text
-from goodctl.workflows.job import Job
+from goodctl.workflows.job import Job, text_fingerprint
 from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
 from goodctl.workflows.writing import WriteResult
 
@@ -99,12 +99,11 @@ def add(
     check_same_model(header, identity, store)
     with writer_lock(store, "goodctl datastore add"):
         current = Datastore.open(store)
+        times = _times_added(current, text, scan, again=running.again)
+        _mention_known_sources(current, scan, running.report)
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, header.key_layer)
-        salt = current.version.id if running.again else None
-        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, salt)
-        _refuse_repetition(current, job.fingerprint)
-        _mention_known_sources(current, scan, running.report)
+        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, times)
         if running.restart and job.fingerprint in current.repository.checkpoints():
             current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
         return job.run(current.repository, running)
@@ -163,13 +162,16 @@ def _refuse_other_build(repository: Repository, job: str, restart: bool) -> None
         )
 
 
-def _refuse_repetition(current: Datastore, job: str) -> None:
-    for segment in current.segments:
-        if segment.job == job:
-            raise ExistsError(
-                f"{current.location} has this text already: segment {segment.id[:8]}, added {segment.added_at}.",
-                hint="Nothing to do. To add it a second time all the same: --again",
-            )
+def _times_added(current: Datastore, text: Text, scan: Scan, *, again: bool) -> int:
+    """How often a store has this text already; unless it is to be added ``again``, that must be never."""
+    known = text_fingerprint(text, scan)
+    there = [segment for segment in current.segments if segment.settings.get("text") == known]
+    if there and not again:
+        raise ExistsError(
+            f"{current.location} has this text already: segment {there[0].id[:8]}, added {there[0].added_at}.",
+            hint="Nothing to do. To add it once more all the same: --again",
+        )
+    return len({segment.job for segment in there})
 
 
 def _mention_known_sources(current: Datastore, scan: Scan, report: Report) -> None:

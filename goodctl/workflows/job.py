@@ -22,6 +22,12 @@ from goodctl.workflows.choices import Running, Text
 from goodctl.workflows.writing import RowWriting, WriteResult
 
 
+def text_fingerprint(text: Text, scan: Scan) -> str:
+    """Fingerprint of a text, of how it is read, and of the limits: 24 hexadecimal digits."""
+    parts = [scan.fingerprint, asdict(text.selection)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything that decides the rows of one command.
@@ -34,7 +40,7 @@ class Job:
         text: What to read.
         scan: What a first reading found in it.
         batch_tokens: As asked for, or None for the device's default.
-        salt: Makes the same command another job; None for none.
+        salt: How often the store has this text already: makes adding it again another job.
     """
 
     command: str
@@ -44,17 +50,20 @@ class Job:
     text: Text
     scan: Scan
     batch_tokens: int | None
-    salt: str | None = None
+    salt: int = 0
+
+    @property
+    def text_fingerprint(self) -> str:
+        """The same for the same text read and limited in the same way, whatever encodes it."""
+        return text_fingerprint(self.text, self.scan)
 
     @property
     def fingerprint(self) -> str:
         """The same for the same command on the same text: 24 hexadecimal digits."""
         header = self.header
         parts: dict[str, Any] = {
-            "text": self.scan.fingerprint,
-            "language": self.text.corpus.language,
+            "text": self.text_fingerprint,
             "label": self.text.label,
-            "selection": asdict(self.text.selection),
             "model": header.model["fingerprint"],
             "encoding": [header.key_layer, header.key_dtype, header.window, self.model.precision, self.batch_tokens],
             "salt": self.salt,
@@ -120,6 +129,7 @@ class Job:
                 "language_field": corpus.language_field,
                 **asdict(self.text.selection),
                 "batch_tokens": batch_tokens,
+                "text": self.text_fingerprint,
             },
             sources=tuple(
                 SourceInfo(number, source.name, source.sha256, source.size_bytes)

@@ -177,6 +177,7 @@ def test_a_signal_keeps_what_was_done(folder: Path, tiny: str, number: signal.Si
     assert b"Run the same command again" in errors
     ended = run("datastore", "inspect", "s", cwd=folder, code=3)
     assert "no finished version" in ended.stderr
+    assert "no finished version" in run("datastore", "log", "s", cwd=folder, code=3).stderr
     again = start(folder, tiny, "--json", stdout=subprocess.PIPE)
     output, _ = again.communicate(timeout=120)
     result = json.loads(output)

@@ -335,6 +335,9 @@ class TestRefusals:
         with pytest.raises(ExistsError, match="has this text already") as caught:
             add(store, more, model(tiny))
         assert caught.value.hint and "--again" in caught.value.hint
+        for other in (EncodingChoice(batch_tokens=50), EncodingChoice()):
+            with pytest.raises(ExistsError, match="has this text already"):
+                add(store, replace(more, label="other"), ModelChoice(precision="bf16"), encoding=other)
         result = add(store, more, model(tiny), running=Running(again=True))
         assert Datastore.open(store).rows == rows + result.rows
         assert add(store, more, model(tiny), running=Running(again=True)).rows == result.rows
