@@ -4,7 +4,7 @@
 
 Text: what the Debian packages debian-faq, debian-reference-en and their translations (debian-faq-de,
 debian-reference-fr, ...) put under /usr/share. Paragraphs are what blank lines separate; their lines are joined with
-single spaces, and those shorter than 30 characters (headings, numbers) are dropped.
+single spaces. Those under 30 characters (headings, numbers) or over 4000 (tables of contents) are dropped.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import gzip
 import re
 from pathlib import Path
 
-SHORTEST = 30
+SHORTEST, LONGEST = 30, 4000
 
 
 def document_paragraphs(text: str) -> list[str]:
-    """The paragraphs of one document that are long enough, each on one line."""
+    """The paragraphs of one document of a fitting length, each on one line."""
     joined = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
-    return [paragraph for paragraph in joined if len(paragraph) >= SHORTEST]
+    return [paragraph for paragraph in joined if SHORTEST <= len(paragraph) <= LONGEST]
 
 
 def main(arguments: list[str] | None = None) -> None:

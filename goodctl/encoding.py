@@ -25,6 +25,9 @@ DEFAULT_WINDOW = 2048
 BLOCK_BYTES = 256 * 2**20
 """Keys of one block in memory, at most; a single longer document makes a block of its own."""
 
+MOST_WINDOWS = 1024
+"""Windows of a batch, at most: bounds what packing very short documents for a large device costs."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -93,7 +96,7 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     longest = np.array([lengths[index] for index in order], dtype=np.int64)  # of a batch that begins there
-    most = np.maximum(budget // np.maximum(longest, 1), 1)  # windows of such a batch
+    most = np.clip(budget // np.maximum(longest, 1), 1, MOST_WINDOWS)  # windows of such a batch
     cost = np.full(len(order) + 1, np.inf)
     cost[0] = 0
     begin = np.zeros(len(order) + 1, dtype=np.int64)  # of the best last batch when so many windows are placed

@@ -24,12 +24,14 @@ class Version:
         message: Commit message.
         written_at: Time of the commit, with time zone.
         metadata: What the writing command recorded.
+        parent: Id of the snapshot before it, or None.
     """
 
     id: str
     message: str
     written_at: datetime.datetime
     metadata: dict[str, object]
+    parent: str | None = None
 
     @property
     def is_checkpoint(self) -> bool:
@@ -39,7 +41,7 @@ class Version:
     @property
     def is_root(self) -> bool:
         """Whether this is the empty snapshot that every repository begins with."""
-        return "kind" not in self.metadata
+        return self.parent is None
 
 
 def split_reference(text: str) -> tuple[str, str | None]:
@@ -114,13 +116,13 @@ def _back(results: list[Version], steps: int, where: str) -> str:
 def _at(results: list[Version], text: str, where: str) -> str:
     try:
         moment = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
+        if len(text) <= len("2026-10-01"):
+            moment += datetime.timedelta(days=1)  # a day means: all that was written on it
+    except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{where}@{{{text}}}: {text!r} is no date.",
             hint=f"Write it as {where}@{{2026-10-01}} or @{{2026-10-01T12:30}}.",
         ) from error
-    if len(text) <= len("2026-10-01"):
-        moment += datetime.timedelta(days=1)  # a day means: all that was written on it
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     for version in results:

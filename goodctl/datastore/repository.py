@@ -14,6 +14,7 @@ import shutil
 import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def _translate(error: Exception, location: str, doing: str) -> GoodctlError:
     if isinstance(error, icechunk.ConflictError) or "branch update conflict" in text:
         return ConflictError(f"{location} was changed by another writer meanwhile.", hint="Run the same command again.")
     if isinstance(error, OSError):
-        return ServiceError(f"Cannot {doing} {location}: {error.strerror or first}.")
+        hint = f"Check the path and who may write to it: ls -ld {location}"
+        return ServiceError(f"Cannot {doing} {location}: {error.strerror or first}.", hint=hint)
     return DamagedError(
         f"Cannot {doing} {location}: {first}.", hint=f"Try an earlier version: goodctl datastore log {location}"
     )
@@ -183,7 +185,7 @@ class Repository:
         """A snapshot and all before it, newest first, checkpoints and the empty root included."""
         with translated_errors(self.location, "read"):
             for entry in self._repository.ancestry(snapshot_id=snapshot):
-                yield Version(entry.id, entry.message, entry.written_at, dict(entry.metadata))
+                yield Version(entry.id, entry.message, entry.written_at, dict(entry.metadata), entry.parent_id)
 
     def create_branch(self, name: str, snapshot: str) -> None:
         """Point a new branch at a snapshot."""
@@ -254,10 +256,16 @@ def _is_ours(name: str) -> bool:
 
 
 def discard_place(location: str, *, keep_folder: bool) -> None:
-    """Take back a store that never got its first version; call it with the lock held."""
+    """Take back a store that never got its first version; call it with the lock held.
+
+    The repository is renamed before it is removed: a kill leaves a name that the next build sweeps, never half of a
+    repository. The lock file goes last, when there is nothing left to protect.
+    """
     folder = Path(location)
-    for entry in list(folder.iterdir()):
-        if entry.name == _FOLDER or _is_ours(entry.name):
+    if (folder / _FOLDER).exists():
+        (folder / _FOLDER).rename(folder / f"{_TEMPORARY}{uuid.uuid4().hex}")
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == _LOCK):
+        if _is_ours(entry.name):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     if not keep_folder:
         with contextlib.suppress(OSError):  # something else was put there meanwhile: it stays

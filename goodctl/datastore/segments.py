@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,10 +56,9 @@ class SegmentBuffer:
     Args:
         id: Name of the segment's group.
         language: Of all its documents.
-        vocabulary: Number of token ids.
     """
 
-    def __init__(self, id: str, language: str, vocabulary: int) -> None:
+    def __init__(self, id: str, language: str) -> None:
         self.id = id
         self.language = language
         self.rows = 0
@@ -68,7 +68,7 @@ class SegmentBuffer:
         self.buffered_rows = 0
         self._pending: list[Rows] = []
         self._content = ContentHash()
-        self._counts = np.zeros(vocabulary, np.int64)
+        self._counts: Counter[int] = Counter()
         self._per_source: dict[int, tuple[int, int]] = {}
 
     def resume(self, group: zarr.Group, location: str) -> None:
@@ -113,7 +113,8 @@ class SegmentBuffer:
         self.rows += len(part[VALUES])
         self.documents += len(part[DOCUMENT_SOURCES])
         self._content.update(part)
-        self._counts += np.bincount(part[VALUES].astype(np.int64), minlength=len(self._counts))
+        tokens, counts = np.unique(part[VALUES].astype(np.int64), return_counts=True)
+        self._counts.update(dict(zip(tokens.tolist(), counts.tolist(), strict=True)))
         lengths = np.diff(part[OFFSETS].astype(np.int64))
         sources = part[DOCUMENT_SOURCES].astype(np.int64)
         for source in np.unique(sources):
@@ -135,5 +136,5 @@ class SegmentBuffer:
 
     def frequent_tokens(self, decode: Callable[[int], str], count: int = 64) -> dict[str, str]:
         """Text of the most frequent values, by id."""
-        top = np.argsort(-self._counts, kind="stable")[:count]
-        return {str(int(token)): decode(int(token)) for token in top if self._counts[token]}
+        top = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:count]
+        return {str(token): decode(token) for token, _ in top}

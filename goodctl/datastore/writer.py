@@ -17,9 +17,15 @@ from goodctl.datastore.parts import CODECS, SEGMENTS, copy_segment, segment_grou
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN
 from goodctl.datastore.repository import Repository, Session, translated_errors
 from goodctl.datastore.segments import Rows, SegmentBuffer
+from goodctl.errors import InputError
 
 PART_BYTES = 64 * 2**20
 """Rows are buffered up to this size before they are written as a part."""
+
+MOST_LANGUAGES = 1000
+"""Each language is a segment; more of them than this are a mistaken field rather than languages."""
+
+_MOVING = "moving-"
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Writer:
     def __post_init__(self) -> None:
         self._branch = CHECKPOINT_PREFIX + self.addition.job
         self._base = self.repository.tip()
+        self._sweep()
         tip = self.repository.branches().get(self._branch)
         if tip is not None:
             self._resume(tip)
@@ -88,6 +95,11 @@ class Writer:
         if not len(rows.values):
             return
         if language not in self._segments:
+            if len(self._segments) >= MOST_LANGUAGES:
+                raise InputError(
+                    f"The text has more than {MOST_LANGUAGES:,} languages, such as {language!r}.",
+                    hint="Check --language-field: it should name a field with language codes.",
+                )
             self._segments[language] = self._new_segment(language)
         self._segments[language].append(rows)
         while sum(other.buffered_bytes for other in self._segments.values()) >= self.part_bytes:
@@ -157,9 +169,15 @@ class Writer:
         if self._branch in self.repository.branches():
             self.repository.delete_branch(self._branch)
 
+    def _sweep(self) -> None:
+        """Delete hidden branches that hold nothing: killed before the first commit, after the last, or in a copy."""
+        for job, tip in self.repository.checkpoints().items():
+            if tip == self._base or job.startswith(_MOVING):
+                self.repository.delete_branch(CHECKPOINT_PREFIX + job)
+
     def _new_segment(self, language: str) -> SegmentBuffer:
         name = hashlib.sha256(f"{self.addition.job}\0{language}".encode()).hexdigest()[:16]
-        return SegmentBuffer(name, language, self.header.vocabulary)
+        return SegmentBuffer(name, language)
 
     def _open(self) -> Session:
         if self._session is None:
@@ -216,7 +234,7 @@ class Writer:
         root = self.repository.read(tip)
         for name, group in self._own_groups(root):
             language = str(group.attrs["language"])
-            segment = SegmentBuffer(name, language, self.header.vocabulary)
+            segment = SegmentBuffer(name, language)
             with translated_errors(self.repository.location, "read"):
                 segment.resume(group, self.repository.location)
             self._segments[language] = segment
@@ -235,9 +253,7 @@ class Writer:
 
     def _transplant(self, tip: str, metadata: dict[str, object]) -> str:
         """Copy a checkpoint onto a ``main`` that has moved since; branches cannot be merged."""
-        temporary = CHECKPOINT_PREFIX + "moving-" + self.addition.job
-        if temporary in self.repository.branches():
-            self.repository.delete_branch(temporary)
+        temporary = CHECKPOINT_PREFIX + _MOVING + self.addition.job
         self.repository.create_branch(temporary, self._base)
         session = self.repository.session(temporary)
         with translated_errors(self.repository.location, "write to"):

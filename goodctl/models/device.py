@@ -29,6 +29,8 @@ def choose_device(device: str = "auto") -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise UsageError(f"There is no device {device!r}.", hint="Use auto, cpu, cuda, cuda:1 or mps.") from error
+    if chosen.type not in {"cpu", "cuda", "mps"}:
+        raise UsageError(f"goodctl does not run on {device!r}.", hint="Use auto, cpu, cuda, cuda:1 or mps.")
     count = torch.cuda.device_count() if cuda else 0
     if chosen.type == "cuda" and (chosen.index or 0) >= count:
         raise IncompatibleError(f"{device} was asked for; torch sees {count} CUDA devices.", hint="Use --device auto.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from goodctl import __version__
 from goodctl.corpus import Scan
 from goodctl.datastore.format import KEY_DTYPES, Header
-from goodctl.datastore.reference import CHECKPOINT_PREFIX
+from goodctl.datastore.reference import CHECKPOINT_PREFIX, split_reference
 from goodctl.datastore.repository import Repository, check_place, discard_place, is_store, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.encoding import default_window
@@ -93,6 +93,11 @@ def add(
     """
     encoding, running = encoding or EncodingChoice(), running or Running()
     header = Datastore.open(store).header
+    if (named := split_reference(store))[1] is not None:
+        raise UsageError(
+            f"{store} is a version of {named[0]}: nothing can be added to it.",
+            hint=f"Add to the newest version: goodctl datastore add {named[0]} TEXT",
+        )
     encoding.check_fits(header, store)
     scan = text.corpus.scan(running.report)
     identity = identify(_store_model(header, model), running.report)
@@ -150,12 +155,13 @@ def _refuse_existing(store: str) -> None:
 
 
 def _refuse_other_build(repository: Repository, job: str, restart: bool) -> None:
-    others = [other for other in repository.checkpoints() if other != job and not other.startswith("moving-")]
+    tips = {other: next(repository.ancestry(tip)) for other, tip in repository.checkpoints().items()}
+    others = [other for other, version in tips.items() if other != job and version.is_checkpoint]
     if restart:
         for other in repository.checkpoints():
             repository.delete_branch(CHECKPOINT_PREFIX + other)
     elif others:
-        rows = next(iter(repository.ancestry(repository.checkpoints()[others[0]]))).metadata.get("rows", 0)
+        rows = tips[others[0]].metadata["rows"]
         raise ExistsError(
             f"{repository.location} holds an unfinished build of other text, model or settings ({rows:,} rows).",
             hint="Finish it with the command that began it, or discard it: add --restart to this one.",

@@ -15,6 +15,18 @@ from goodctl.workflows.selection import Selection
 CHECKPOINT_EVERY_S = 180.0
 
 
+def check_text(option: str, value: str | None) -> None:
+    """Check that a value is text that can be stored: a terminal may pass bytes that are not.
+
+    Raises:
+        UsageError: It cannot be encoded in UTF-8.
+    """
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{option} {value!r} is not valid UTF-8.", hint="Type it in a UTF-8 terminal.") from None
+
+
 @dataclass(frozen=True)
 class EncodingChoice:
     """How text becomes rows; None takes the store's own choice, or the default in a new store.
@@ -81,6 +93,10 @@ class Text:
     selection: Selection = field(default_factory=Selection)
     label: str | None = None
 
+    def __post_init__(self) -> None:
+        for option, value in (("--label", self.label), ("--language", self.corpus.language)):
+            check_text(option, value)
+
 
 @dataclass(frozen=True)
 class Running:
@@ -101,3 +117,6 @@ class Running:
     checkpoint_every_s: float = CHECKPOINT_EVERY_S
     interruption: Interruption = field(default_factory=Interruption)
     report: Report = silent
+
+    def __post_init__(self) -> None:
+        check_text("--message", self.message)

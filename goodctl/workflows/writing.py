@@ -14,7 +14,7 @@ from goodctl.corpus import Corpus, Scan
 from goodctl.datastore.segments import Rows
 from goodctl.datastore.writer import Writer
 from goodctl.encoding import Encoder, Tokens
-from goodctl.errors import IncompatibleError, InputError, Interrupted
+from goodctl.errors import DamagedError, IncompatibleError, InputError, Interrupted
 from goodctl.progress import Progress
 from goodctl.workflows.blocks import Block, Position, blocks
 from goodctl.workflows.choices import Running
@@ -110,23 +110,33 @@ class RowWriting:
             IncompatibleError: Keys do not fit their dtype; nothing is kept.
         """
         position = self._resume()
-        try:
-            with self.running.interruption.deferring():
+        with self.running.interruption.deferring():
+            try:
                 position = self._write_blocks(position)
-        except (IncompatibleError, InputError):
-            self.writer.discard()
-            raise
+                self._check_unchanged()
+            except DamagedError:
+                raise
+            except (IncompatibleError, InputError):  # running again would end in the same way
+                self.writer.discard()
+                raise
+            return position, self._finish(position)
+
+    def _finish(self, position: Position) -> str:
         if not self.writer.rows:
             raise InputError(
                 f"None of the {position.documents:,} documents gives a row: all are empty or a single token long.",
                 hint="A row is a token with a token before it; check --text-field.",
             )
-        self.running.report(
-            Progress(stage="encoding", done=position.tokens, total=position.tokens, unit="tokens", finished=True)
-        )
+        done = position.tokens
+        self.running.report(Progress(stage="encoding", done=done, total=done, unit="tokens", finished=True))
         languages = self.writer.languages()
         results = {"rows": self.writer.rows, "documents": position.documents - position.skipped, "languages": languages}
-        return position, self.writer.finish(self._state(position), self._token_text, results)
+        return self.writer.finish(self._state(position), self._token_text, results)
+
+    def _check_unchanged(self) -> None:
+        """Read the text once more: rows must be of the text whose hash is recorded with them."""
+        if self.corpus.scan().fingerprint != self.scan.fingerprint:
+            raise _changed(self.scan.sources[0].name if len(self.scan.sources) == 1 else "The text")
 
     def _resume(self) -> Position:
         state = self.writer.state
@@ -153,6 +163,8 @@ class RowWriting:
         try:
             for block in blocks(documents, limits, self.encoder, position):
                 encoded = self.encoder.encode(block.tokens, self._observer(position, block))
+                if unknown := {document.source for document in block.documents} - source_index.keys():
+                    raise _changed(min(unknown))
                 for language, rows in _by_language(block, encoded, source_index):
                     self.writer.append(language, rows)
                 position = block.position
@@ -202,6 +214,10 @@ class RowWriting:
 
     def _token_text(self, token: int) -> str:
         return str(self.encoder.model.tokenizer.decode([token]))
+
+
+def _changed(what: str) -> InputError:
+    return InputError(f"{what} has changed while it was read.", hint="Run the command again when it no longer changes.")
 
 
 def _by_language(

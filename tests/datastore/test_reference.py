@@ -13,7 +13,8 @@ DAY = datetime.datetime(2026, 10, 1, 12, tzinfo=datetime.UTC)
 
 
 def version(name: str, days: int, kind: str | None = "result") -> Version:
-    return Version(name, f"message {name}", DAY + datetime.timedelta(days=days), {"kind": kind} if kind else {})
+    metadata: dict[str, object] = {"kind": kind} if kind else {}
+    return Version(name, f"message {name}", DAY + datetime.timedelta(days=days), metadata, "BEFORE" if kind else None)
 
 
 HISTORY = [
@@ -65,9 +66,10 @@ def test_what_is_not_there(reference: str) -> None:
     assert caught.value.hint and "goodctl datastore log store" in caught.value.hint
 
 
-def test_malformed_date() -> None:
+@pytest.mark.parametrize("date", ["yesterday", "9999-12-31"])
+def test_malformed_date(date: str) -> None:
     with pytest.raises(UsageError, match="no date"):
-        find("{yesterday}")
+        find(f"{{{date}}}")
 
 
 def test_ambiguous_prefix() -> None:

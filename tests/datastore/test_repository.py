@@ -62,6 +62,24 @@ def test_taking_back(tmp_path: Path, keep_folder: bool) -> None:
     assert folder.exists() is keep_folder
 
 
+def test_a_kill_while_taking_back_leaves_no_half_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    Repository.create(str(folder))
+
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            discard_place(str(folder), keep_folder=False)
+    assert not is_store(str(folder))
+    check_place(str(folder))
+    Repository.create(str(folder))
+    assert [entry.name for entry in folder.iterdir()] == ["repository"]
+
+
 def test_taking_back_spares_what_is_not_ours(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     folder.mkdir()

@@ -253,6 +253,27 @@ class TestInterruption:
         assert contents(tmp_path / "a") == contents(tmp_path / "b")
         assert log(str(tmp_path / "b"))[0].checkpoints > 3
 
+    @pytest.mark.parametrize("limits", [{"seed": 5, "max_documents": 150}, {"max_tokens": 9000}])
+    def test_a_stopped_build_with_limits_goes_on(self, tmp_path: Path, tiny: str, limits: dict[str, int]) -> None:
+        limited = text(corpus_file(tmp_path, documents=200), selection=Selection(**limits))
+        build(str(tmp_path / "whole"), limited, model(tiny), encoding=SMALL)
+        with pytest.raises(Interrupted):
+            build(str(tmp_path / "s"), limited, model(tiny), encoding=SMALL, running=Stopping(5000).running())
+        assert build(str(tmp_path / "s"), limited, model(tiny), encoding=SMALL).resumed_rows > 0
+        assert contents(tmp_path / "s") == contents(tmp_path / "whole")
+
+    def test_a_stop_while_finishing_waits_for_the_end(self, tmp_path: Path, tiny: str) -> None:
+        interruption = Interruption()
+
+        def late(event: Progress) -> None:
+            if event.stage == "encoding" and event.finished:
+                assert interruption.deferred
+                interruption.requested = True
+
+        running = Running(interruption=interruption, report=late)
+        build(str(tmp_path / "s"), text(corpus_file(tmp_path)), model(tiny), running=running)
+        assert Datastore.open(str(tmp_path / "s")).documents == 120
+
     def test_a_stopped_addition_leaves_the_store_and_survives_another(self, tmp_path: Path, tiny: str) -> None:
         store = str(tmp_path / "s")
         build(store, text(corpus_file(tmp_path), language="en"), model(tiny))
@@ -381,6 +402,60 @@ class TestRefusals:
     def test_a_window_beyond_the_model(self, tmp_path: Path, tiny: str) -> None:
         with pytest.raises(UsageError, match="reads at most 64"):
             build(str(tmp_path / "s"), text(corpus_file(tmp_path)), model(tiny), encoding=EncodingChoice(window=65))
+        assert not (tmp_path / "s").exists()
+
+    def test_a_foreign_repository_is_left_alone(self, tmp_path: Path, tiny: str) -> None:
+        import icechunk
+        import zarr
+
+        (tmp_path / "s").mkdir()
+        storage = icechunk.local_filesystem_storage(str(tmp_path / "s" / "repository"))
+        session = icechunk.Repository.create(storage).writable_session("main")
+        zarr.create_group(session.store, attributes={"title": "weather"})
+        session.commit("somebody's work")
+        before = sorted(tmp_path.rglob("*"))
+        file = corpus_file(tmp_path)
+        with pytest.raises(IncompatibleError, match="no goodctl datastore"):
+            build(str(tmp_path / "s"), text(file), model(tiny))
+        assert sorted(tmp_path.rglob("*")) == sorted([*before, file])
+
+    @pytest.mark.parametrize("reference", ["@~0", "@main"])
+    def test_a_version_is_no_place_to_add_to(self, tmp_path: Path, tiny: str, reference: str) -> None:
+        store = str(tmp_path / "s")
+        build(store, text(corpus_file(tmp_path)), model(tiny))
+        with pytest.raises(UsageError, match="nothing can be added"):
+            add(store + reference, text(corpus_file(tmp_path, "b.txt", 5)), model(tiny))
+        assert not Path(store + reference).exists()
+
+    @pytest.mark.parametrize("change", ["rewritten", "joined"])
+    def test_text_that_changes_meanwhile(self, tmp_path: Path, tiny: str, change: str) -> None:
+        folder = tmp_path / "texts"
+        folder.mkdir()
+        file = corpus_file(folder)
+
+        def meddle(event: Progress) -> None:
+            if event.stage == "loading the model":
+                corpus_file(folder, "aa.txt" if change == "joined" else file.name, seed=9)
+
+        with pytest.raises(InputError, match="has changed while it was read"):
+            build(str(tmp_path / "s"), text(folder), model(tiny), running=Running(report=meddle))
+        assert not (tmp_path / "s").exists()
+
+    def test_values_that_are_no_text(self, tmp_path: Path) -> None:
+        file, broken = corpus_file(tmp_path), "\udcff"
+        with pytest.raises(UsageError, match="--label"):
+            text(file, label=broken)
+        with pytest.raises(UsageError, match="--language"):
+            text(file, language=broken)
+        with pytest.raises(UsageError, match="--message"):
+            Running(message=broken)
+
+    def test_a_field_that_holds_no_languages(self, tmp_path: Path, tiny: str) -> None:
+        file = tmp_path / "ids.jsonl"
+        file.write_text("".join(json.dumps({"text": "ab", "id": f"id{n}"}) + "\n" for n in range(1001)))
+        with pytest.raises(InputError, match="more than 1,000 languages") as caught:
+            build(str(tmp_path / "s"), text(file, language_field="id"), model(tiny))
+        assert caught.value.hint and "--language-field" in caught.value.hint
         assert not (tmp_path / "s").exists()
 
     def test_no_store_to_add_to(self, tmp_path: Path, tiny: str) -> None:
