@@ -115,8 +115,8 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def default_batch_tokens(device: torch.device) -> int:
     """Token budget of a batch for a device.
 
-    On a CPU about 2000 tokens keep activations in the caches (docs/benchmarks.md). On CUDA it follows from the memory
-    and is halved whenever it proves too much. A timed search would be closer to the optimum by a few per cent, but
+    On a CPU 2048 tokens come within a few per cent of the best budget (docs/benchmarks.md). On CUDA the budget follows
+    from the memory and is halved whenever it proves too much. A timed search would come closer to the optimum, but
     would give other bytes in the keys on every run, since the shape of a batch decides the last bit of a sum.
     """
     if device.type == "cuda":
