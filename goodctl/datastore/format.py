@@ -147,6 +147,32 @@ class SourceInfo:
 
 
 @dataclass(frozen=True)
+class SegmentCodes:
+    """Which codec encodes a segment's rows, and how well it fits them.
+
+    Attributes:
+        codec: Fingerprint of the codec.
+        decision: ``trained`` where the codec was trained on rows of the same command, ``reused`` where it was there.
+        error: Reconstruction error on a sample of the segment, as a share of the variance of its keys.
+        coarse_error: The same for the centres of the inverted lists; None without lists.
+        codec_error: ``error`` of the codec on rows like those it was trained on.
+        codec_coarse_error: The same for ``coarse_error``.
+    """
+
+    codec: str
+    decision: str
+    error: float
+    coarse_error: float | None
+    codec_error: float
+    codec_coarse_error: float | None
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> SegmentCodes:
+        """Read a segment's ``codes``; members of later versions are ignored."""
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
 class SegmentInfo:
     """Description of one segment, kept in its group's attributes once it is complete.
 
@@ -165,6 +191,7 @@ class SegmentInfo:
         job: Fingerprint of text, model and settings, the same for the same command on the same text.
         settings: What selected the text and shaped the encoding (text field, limits, seed, token budget).
         tokens: Text of the most frequent next tokens, by id, so that a store can be read without its tokenizer.
+        codes: Which codec encodes its rows; None where it has no codes and is searched exactly.
     """
 
     id: str
@@ -181,6 +208,7 @@ class SegmentInfo:
     job: str
     settings: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    codes: SegmentCodes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The segment group's attributes."""
@@ -197,9 +225,11 @@ class SegmentInfo:
             DamagedError: An attribute is missing or malformed.
         """
         try:
-            known = {key: attributes[key] for key in cls.__dataclass_fields__ if key in attributes and key != "sources"}
+            plain = cls.__dataclass_fields__.keys() - {"sources", "codes"}
+            known = {key: attributes[key] for key in plain if key in attributes}
             sources = tuple(SourceInfo.from_dict(source) for source in attributes["sources"])
-            return cls(id=name, sources=sources, **known)
+            codes = SegmentCodes.from_dict(attributes["codes"]) if attributes.get("codes") else None
+            return cls(id=name, sources=sources, codes=codes, **known)
         except (KeyError, TypeError) as error:
             raise DamagedError(
                 f"{where}: segment {name} has an unreadable description ({error}).",

@@ -31,6 +31,7 @@ from goodctl.errors import ConflictError, DamagedError, ExistsError, GoodctlErro
 
 _FOLDER = "repository"
 _TEMPORARY = "repository.tmp-"
+_CACHE = "cache"
 _LOCK = ".lock"
 _HOLDER = ".lock-holder"
 _FAULTS = (icechunk.IcechunkError, icechunk.ConflictError)  # 1.x: the second is not a kind of the first
@@ -65,11 +66,8 @@ def _translate(error: Exception, location: str, doing: str) -> GoodctlError:
             f"The disk is full: cannot {doing} {location}.",
             hint="Free some space and run the same command again: it goes on from the last checkpoint.",
         )
-    if (
-        isinstance(error, PermissionError)
-        or "permission denied" in text.lower()
-        or "read-only file system" in text.lower()
-    ):
+    refused = any(words in text.lower() for words in ("permission denied", "read-only file system"))
+    if refused or isinstance(error, PermissionError):
         return ServiceError(f"No permission to {doing} {location}: {first}.", hint=f"ls -ld {location}")
     if isinstance(error, icechunk.ConflictError) or "branch update conflict" in text:
         return ConflictError(f"{location} was changed by another writer meanwhile.", hint="Run the same command again.")
@@ -213,6 +211,10 @@ class Repository:
     def disk_bytes(self) -> int:
         """Bytes of all files of the repository, every version and unfinished write included."""
         return sum(file.stat().st_size for file in (Path(self.location) / _FOLDER).rglob("*") if file.is_file())
+
+    def cache_folder(self) -> Path | None:
+        """Where files made from the store may be kept beside it; None where that cannot be written."""
+        return Path(self.location) / _CACHE if os.access(self.location, os.W_OK) else None
 
     def require_space(self, size_bytes: int) -> None:
         """Refuse to write when the disk plainly lacks room.

@@ -6,13 +6,13 @@ import datetime
 import hashlib
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zarr
 
-from goodctl.datastore.format import Header, SegmentInfo, SourceInfo
+from goodctl.datastore.format import Header, SegmentCodes, SegmentInfo, SourceInfo
 from goodctl.datastore.parts import CODECS, SEGMENTS, copy_segment, segment_group
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN
 from goodctl.datastore.repository import Repository, Session, translated_errors
@@ -26,6 +26,14 @@ MOST_LANGUAGES = 1000
 """Each language is a segment; more of them than this are a mistaken field rather than languages."""
 
 _MOVING = "moving-"
+
+Code = Callable[[zarr.Group, Sequence[SegmentInfo]], Mapping[str, SegmentCodes]]
+"""Writes codes beside the keys of new segments, given a session's root group; says which codec each segment got."""
+
+
+def no_codes(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Mapping[str, SegmentCodes]:
+    """The default: the segments are searched exactly."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,10 @@ class Writer:
         self._session = None
         self.seconds += self.clock() - started
 
-    def finish(self, state: dict[str, Any], decode: Callable[[int], str], results: dict[str, Any]) -> str:
-        """Checkpoint, describe the new segments, commit, and move ``main`` to the result.
+    def finish(
+        self, state: dict[str, Any], decode: Callable[[int], str], results: dict[str, Any], code: Code = no_codes
+    ) -> str:
+        """Checkpoint, give the new segments codes and descriptions, commit, and move ``main`` to the result.
 
         A kill between the last two leaves a result that nobody sees; the next run of the job steps back to the
         checkpoint before it and finishes again.
@@ -136,6 +146,7 @@ class Writer:
             state: As for ``checkpoint``.
             decode: Text of a token id.
             results: Counts to keep with the commit.
+            code: Writes codes; what it raises leaves the checkpoint as it is.
 
         Returns:
             Id of the new snapshot.
@@ -146,11 +157,13 @@ class Writer:
         self.checkpoint(state)
         started = self.clock()
         session = self._open()
+        order = self._next_order(session.root)
+        segments = [self._describe(each, order + n, decode) for n, each in enumerate(self._segments.values())]
         with translated_errors(self.repository.location, "write to"):
-            order = self._next_order(session.root)
-            for number, segment in enumerate(self._segments.values()):
+            codes = code(session.root, segments)
+            for segment in segments:
                 group = segment_group(session.root, segment.id)
-                group.attrs.update(self._describe(segment, order + number, decode).to_dict())
+                group.attrs.update(replace(segment, codes=codes.get(segment.id)).to_dict())
         metadata = {"kind": "result", "command": self.addition.command, "results": results}
         snapshot = session.commit(self.addition.message, metadata)
         self.repository.move_branch(MAIN, snapshot, expected=self._base)

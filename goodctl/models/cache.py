@@ -1,24 +1,16 @@
-"""The user's cache folder, and a memory of the hashes of large files."""
+"""A memory of the hashes of large files, in the user's cache folder."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-
-def cache_root() -> Path:
-    """The folder for what can be made again: ``GOODCTL_CACHE``, else ``XDG_CACHE_HOME/goodctl``, else ``~/.cache``."""
-    if own := os.environ.get("GOODCTL_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared).expanduser() / "goodctl"
-    return Path.home() / ".cache" / "goodctl"
+from goodctl.cache_root import cache_root
 
 
 def remembered_hash(kind: str, files: Iterable[Path], compute: Callable[[], str]) -> str:

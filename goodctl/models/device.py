@@ -55,13 +55,14 @@ def choose_precision(precision: str, device: torch.device) -> str:
     if precision not in PRECISIONS:
         raise UsageError(f"There is no precision {precision!r}.", hint=f"Use one of {', '.join(PRECISIONS)}.")
     if precision == "auto":
-        return "bf16" if _computes_bf16(device) else "fp32"
+        return "bf16" if computes_bf16(device) else "fp32"
     if precision == "fp16" and device.type != "cuda":
         raise UsageError(f"fp16 needs a CUDA device; this is {device}.", hint="Use --precision auto.")
     return precision
 
 
-def _computes_bf16(device: torch.device) -> bool:
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bf16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     # Private names of torch: where they are missing, the safe answer is no.

@@ -14,8 +14,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from goodctl.cache_root import cache_root
 from goodctl.errors import GoodctlError, IncompatibleError, MissingDependency, ServiceError
-from goodctl.models.cache import cache_root, remembered_hash
+from goodctl.models.cache import remembered_hash
 from goodctl.models.origin import record_origin
 from goodctl.models.quiet import quiet
 from goodctl.progress import Progress, Report, silent

@@ -20,6 +20,7 @@ from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report
 from goodctl.workflows.choices import EncodingChoice, Running, Text
+from goodctl.workflows.index_choice import IndexChoice
 from goodctl.workflows.job import Job, text_fingerprint
 from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
 from goodctl.workflows.writing import WriteResult
@@ -31,6 +32,7 @@ def build(
     model: ModelChoice,
     *,
     encoding: EncodingChoice | None = None,
+    index: IndexChoice | None = None,
     running: Running | None = None,
 ) -> WriteResult:
     """Build a new datastore.
@@ -40,6 +42,7 @@ def build(
         text: What to read.
         model: Whose hidden states become the keys.
         encoding: Key layer, dtype, window and batch size.
+        index: How the rows are to be searched.
         running: Message, checkpoints, progress.
 
     Returns:
@@ -49,7 +52,7 @@ def build(
         ExistsError: There is a store or something else already, or an unfinished build of other text or settings.
         GoodctlError: The text, the model or the disk does not serve; nothing is left behind.
     """
-    encoding, running = encoding or EncodingChoice(), running or Running()
+    encoding, index, running = encoding or EncodingChoice(), index or IndexChoice(), running or Running()
     _refuse_existing(store)
     scan = text.corpus.scan(running.report)
     identity = identify(model, running.report)
@@ -59,7 +62,8 @@ def build(
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, encoding.key_layer or KEY_LAYERS[0])
         header = _new_header(identity, loaded, layer, encoding)
-        job = Job("build", header, loaded, layer, text, scan, encoding.batch_tokens)
+        index.check(header.dimension)
+        job = Job("build", header, loaded, layer, text, scan, encoding.batch_tokens, index)
         repository = Repository.open(store) if is_store(store) else Repository.create(store)
         _refuse_other_build(repository, job.fingerprint, running.restart)
         return job.run(repository, running)
@@ -71,6 +75,7 @@ def add(
     model: ModelChoice | None = None,
     *,
     encoding: EncodingChoice | None = None,
+    index: IndexChoice | None = None,
     running: Running | None = None,
 ) -> WriteResult:
     """Add text to a datastore as new segments, in one new version.
@@ -80,6 +85,7 @@ def add(
         text: What to read.
         model: How to run it; without a name, the one that the store was made with.
         encoding: Only the batch size may differ from the store's own choice.
+        index: How the new rows are to be searched, and whether a codec of the store serves for them.
         running: Message, checkpoints, progress.
 
     Returns:
@@ -91,7 +97,7 @@ def add(
         ExistsError: The store has this text already (``again`` adds it a second time).
         GoodctlError: The text or the disk does not serve; the store is what it was.
     """
-    encoding, running = encoding or EncodingChoice(), running or Running()
+    encoding, index, running = encoding or EncodingChoice(), index or IndexChoice(), running or Running()
     header = Datastore.open(store).header
     if (named := split_reference(store))[1] is not None:
         raise UsageError(
@@ -99,6 +105,7 @@ def add(
             hint=f"Add to the newest version: goodctl datastore add {named[0]} TEXT",
         )
     encoding.check_fits(header, store)
+    index.check(header.dimension)
     scan = text.corpus.scan(running.report)
     identity = identify(_store_model(header, model), running.report)
     check_same_model(header, identity, store)
@@ -108,7 +115,7 @@ def add(
         _mention_known_sources(current, scan, running.report)
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, header.key_layer)
-        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, times)
+        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, index, current, times)
         if running.restart and job.fingerprint in current.repository.checkpoints():
             current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
         return job.run(current.repository, running)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import zarr
 
 from goodctl.corpus import Scan
-from goodctl.datastore.format import Header, SourceInfo
+from goodctl.datastore.format import Header, SegmentCodes, SegmentInfo, SourceInfo
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.writer import Addition, Writer
@@ -19,6 +21,8 @@ from goodctl.encoding import Encoder, default_batch_tokens
 from goodctl.models.key_layer import KeyLayer
 from goodctl.models.load import LoadedModel
 from goodctl.workflows.choices import Running, Text
+from goodctl.workflows.coding import Coding
+from goodctl.workflows.index_choice import IndexChoice
 from goodctl.workflows.writing import RowWriting, WriteResult
 
 
@@ -40,6 +44,8 @@ class Job:
         text: What to read.
         scan: What a first reading found in it.
         batch_tokens: As asked for, or None for the device's default.
+        index: How the rows are to be searched; changes no row.
+        current: The version that is added to, or None in a new store.
         salt: How often the store has this text already: makes adding it again another job.
     """
 
@@ -50,6 +56,8 @@ class Job:
     text: Text
     scan: Scan
     batch_tokens: int | None
+    index: IndexChoice
+    current: Datastore | None = None
     salt: int = 0
 
     @property
@@ -79,7 +87,13 @@ class Job:
         chosen = selection.choose(
             corpus, self.scan.documents, lambda texts: [len(tokens) for tokens in encoder.tokenize(texts)]
         )
-        writing = RowWriting(writer, encoder, corpus, self.scan, selection, chosen, running)
+        coding = Coding(self.index, self.model.device, self.current, running.report, running.interruption)
+
+        def code(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Mapping[str, SegmentCodes]:
+            version = next(iter(repository.ancestry(repository.tip())))
+            return coding.add(Datastore(repository.location, version, self.header, tuple(segments), repository, root))
+
+        writing = RowWriting(writer, encoder, corpus, self.scan, selection, chosen, running, code)
         position, snapshot = writing.run()
         seconds = time.monotonic() - started
         now = Datastore.from_repository(repository)
@@ -102,6 +116,7 @@ class Job:
             device=str(self.model.device),
             precision=self.model.precision,
             batch_tokens=encoder.batch_tokens,
+            index=tuple(coding.taken),
         )
 
     def _encoder(self) -> Encoder:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from goodctl.corpus import Corpus, Scan
 from goodctl.datastore.segments import Rows
-from goodctl.datastore.writer import Writer
+from goodctl.datastore.writer import Code, Writer, no_codes
 from goodctl.encoding import Encoder, Tokens
 from goodctl.errors import DamagedError, IncompatibleError, InputError, Interrupted
 from goodctl.progress import Progress
@@ -44,6 +44,7 @@ class WriteResult:
         device: On which it ran.
         precision: In which it ran.
         batch_tokens: Token budget of a batch.
+        index: Sentences on how the rows are searched, and why; empty where they are searched exactly.
     """
 
     store: str
@@ -64,6 +65,7 @@ class WriteResult:
     device: str
     precision: str
     batch_tokens: int
+    index: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -86,6 +88,7 @@ class RowWriting:
         selection: Limits.
         chosen: Document numbers (m,) int64 that take part, or None for all.
         running: Checkpoint interval, progress, and who may ask to stop.
+        code: Gives codes to the new segments.
         clock: Monotonic seconds.
     """
 
@@ -96,6 +99,7 @@ class RowWriting:
     selection: Selection
     chosen: npt.NDArray[np.int64] | None
     running: Running
+    code: Code = no_codes
     clock: Callable[[], float] = time.monotonic
 
     def run(self) -> tuple[Position, str]:
@@ -131,7 +135,7 @@ class RowWriting:
         self.running.report(Progress(stage="encoding", done=done, total=done, unit="tokens", finished=True))
         languages = self.writer.languages()
         results = {"rows": self.writer.rows, "documents": position.documents - position.skipped, "languages": languages}
-        return self.writer.finish(self._state(position), self._token_text, results)
+        return self.writer.finish(self._state(position), self._token_text, results, self.code)
 
     def _check_unchanged(self) -> None:
         """Read the text once more: rows must be of the text whose hash is recorded with them."""

@@ -1,0 +1,181 @@
+"""Flat files that a store's rows are searched from: made from the store when they are first needed.
+
+They lie beside the store or, where that cannot be written, in the user's cache folder. A file is named after the
+content that it holds, so all versions of a store share it, and an addition makes new files only. Deleting any of them
+is always safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from goodctl.cache_root import cache_root
+from goodctl.errors import ServiceError, UsageError
+
+DATA = ".bin"
+DESCRIPTION = ".json"
+FORMAT = 1
+LIMIT_VARIABLE = "GOODCTL_CACHE_LIMIT"
+DEFAULT_LIMIT_BYTES = 64 * 10**9
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Read a size such as ``4GB``, ``512MiB`` or ``1.5g``.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if match is None or match[2].lower() not in _UNITS or float(match[1]) <= 0:
+        raise UsageError(f"{option} {text}: it is no size.", hint=f"Write a number and a unit: {option} 4GB")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def limit_bytes() -> int:
+    """How large a cache folder may grow: ``GOODCTL_CACHE_LIMIT``, else 64 GB."""
+    text = os.environ.get(LIMIT_VARIABLE)
+    return parse_bytes(text, LIMIT_VARIABLE) if text else DEFAULT_LIMIT_BYTES
+
+
+def shared_folder() -> Path:
+    """Where the files of stores go that cannot hold their own."""
+    return cache_root() / "datastores"
+
+
+class Sink(Protocol):
+    """Where the bytes of a file go."""
+
+    def write(self, data: Any, /) -> object:
+        """Write bytes, or anything with a buffer."""
+
+
+@dataclass
+class _HashedFile:
+    """Hashes what is written, so that it need not be read again."""
+
+    file: IO[bytes]
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, data: Any, /) -> object:
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+@dataclass
+class Cache:
+    """The files of one folder.
+
+    Attributes:
+        folder: Where they lie; made when the first one is written.
+    """
+
+    folder: Path
+    _in_use: set[Path] = field(default_factory=set)
+
+    def file(self, content: str, make: Callable[[Sink], dict[str, Any]], expected_bytes: int) -> tuple[Path, Any]:
+        """A cached file, made when it is missing or not as it was written.
+
+        Args:
+            content: What is in it, as a name: the same name always means the same bytes.
+            make: Writes it, and gives what is to be known of it beside its bytes.
+            expected_bytes: About how large it will be, to make room.
+
+        Returns:
+            Its path, and what ``make`` gave.
+
+        Raises:
+            ServiceError: The folder cannot be written, or the disk is full.
+        """
+        path = self.folder / (content + DATA)
+        self._in_use.add(path)
+        known = self._description(path)
+        if known is None:
+            known = self._make(path, make, expected_bytes)
+        with contextlib.suppress(OSError):  # marks it as used lately
+            os.utime(path.with_suffix(DESCRIPTION))
+        return path, known["about"]
+
+    def _description(self, path: Path) -> dict[str, Any] | None:
+        """What is known of a file, or None unless it is there as it was written."""
+        try:
+            known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
+            stat = path.stat()
+            if known["format"] != FORMAT or known["size"] != stat.st_size:
+                return None
+            if known["modified_ns"] != stat.st_mtime_ns:  # copied, or changed: only its bytes can tell
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != known["sha256"]:
+                        return None
+                self._describe(path, {**known, "modified_ns": stat.st_mtime_ns})
+            return known if "about" in known else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _make(self, path: Path, make: Callable[[Sink], dict[str, Any]], expected_bytes: int) -> dict[str, Any]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_room(expected_bytes)
+            with tempfile.NamedTemporaryFile("w+b", dir=self.folder, suffix=".part", delete=False) as file:
+                temporary = Path(file.name)
+                try:
+                    hashed = _HashedFile(file.file)
+                    about = make(hashed)
+                    file.flush()
+                    temporary.chmod(0o644)  # made private; other readers of the store may use it
+                    temporary.replace(path)
+                except BaseException:
+                    temporary.unlink(missing_ok=True)
+                    raise
+            stat = path.stat()
+            known = {"format": FORMAT, "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
+            known["sha256"] = hashed.digest.hexdigest()
+            self._describe(path, {**known, "about": about})
+        except OSError as error:
+            raise ServiceError(
+                f"Cannot write {expected_bytes / 1e6:,.0f} MB to the cache {self.folder}: {error.strerror or error}.",
+                hint="Free some space, or name another place: GOODCTL_CACHE=/path/with/space (used where the store's "
+                "own folder cannot be written).",
+            ) from error
+        return {**known, "about": about}
+
+    def _describe(self, path: Path, known: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # without it the file is made again the next time
+            with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".part", delete=False) as file:
+                json.dump(known, file)
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path.with_suffix(DESCRIPTION))
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        """Delete the files that were not used for longest, until the new one fits; never those of this process."""
+        found = []
+        for path in self.folder.glob("*" + DATA):
+            with contextlib.suppress(OSError):
+                used = path.with_suffix(DESCRIPTION) if path.with_suffix(DESCRIPTION).exists() else path
+                found.append((used.stat().st_mtime_ns, path.stat().st_size, path))
+        total, limit = sum(size for _, size, _ in found) + wanted_bytes, limit_bytes()
+        for _, size, path in sorted(found):
+            if total <= limit:
+                return
+            if path not in self._in_use:
+                path.unlink(missing_ok=True)
+                path.with_suffix(DESCRIPTION).unlink(missing_ok=True)
+                total -= size
+
+    def size_bytes(self) -> int:
+        """Bytes of all files in the folder."""
+        total = 0
+        for path in self.folder.glob("*"):
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size if path.is_file() else 0
+        return total

@@ -1,0 +1,90 @@
+"""Adding to a store with codes: whether a codec that is there fits new rows, or a new one must be trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from goodctl.datastore.codes import CodecInfo
+from goodctl.errors import UsageError
+from goodctl.index.codec import Errors
+
+AUTO = "auto"
+REUSE = "reuse"
+NEW = "new"
+CODEC_CHOICES = (AUTO, REUSE, NEW)
+
+MOST_DRIFT = 1.5
+"""How many times its own error a codec may have on new rows. English codecs have 2 to 3 times theirs on other
+languages, and 1.0 to 1.2 times on more English (docs/benchmarks.md)."""
+NEGLIGIBLE_ERROR = 0.002
+"""Reconstruction error that changes no neighbour's weight by much, however it compares."""
+LEAST_ROWS = 2_000
+"""Fewer new rows than these are not worth a codec of their own: another codec costs every search."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A codec and how well it fits new rows.
+
+    Attributes:
+        info: The codec.
+        errors: On a sample of the new rows.
+    """
+
+    info: CodecInfo
+    errors: Errors
+
+    @property
+    def drift(self) -> float:
+        """How many times larger the errors are than on the rows it was trained on, the worse of the two."""
+        ratios = [0.0]
+        if self.errors.reconstruction > NEGLIGIBLE_ERROR:
+            ratios.append(self.errors.reconstruction / max(self.info.error, NEGLIGIBLE_ERROR))
+        if self.errors.coarse is not None and self.info.coarse_error:
+            ratios.append(self.errors.coarse / self.info.coarse_error)
+        return max(ratios)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What encodes new rows.
+
+    Attributes:
+        fit: The codec that is reused; None where a new one is to be trained.
+        reason: One phrase for people.
+    """
+
+    fit: Fit | None
+    reason: str
+
+
+def check_codec_choice(choice: str) -> None:
+    """Check ``--codec``.
+
+    Raises:
+        UsageError: It is none of ``CODEC_CHOICES``.
+    """
+    if choice not in CODEC_CHOICES:
+        raise UsageError(f"--codec {choice}: there is no such choice.", hint=f"Use {', '.join(CODEC_CHOICES)}.")
+
+
+def decide(fits: Mapping[str, Fit], rows: int, choice: str) -> Decision:
+    """Choose between the codecs that are there and a new one.
+
+    Args:
+        fits: Codecs of the store, at least one, with their errors on the new rows.
+        rows: New rows.
+        choice: ``auto``, ``reuse`` or ``new``.
+    """
+    best = min(fits.values(), key=lambda fit: (fit.drift, fit.info.id))
+    drift = f"errors {best.drift:.2f} times those on its own rows"
+    if choice == NEW:
+        return Decision(None, "asked for")
+    if choice == REUSE:
+        return Decision(best, f"asked for; {drift}")
+    if best.drift <= MOST_DRIFT:
+        return Decision(best, drift)
+    if rows < LEAST_ROWS:
+        return Decision(best, f"{drift}, but {rows:,} rows are too few for a codec of their own")
+    return Decision(None, f"{drift}, above {MOST_DRIFT}")

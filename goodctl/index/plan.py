@@ -1,0 +1,106 @@
+"""How each segment is searched: exactly, or from the codes of its codec with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from goodctl.datastore.codes import CodecInfo
+from goodctl.errors import UsageError
+from goodctl.index.kinds import ROW_BYTES, VALUE_BYTES
+from goodctl.index.segment import Segment
+
+EXACT = "exact"
+HIGH = "high"
+FAST = "fast"
+FIDELITIES = (EXACT, HIGH, FAST)
+CUDA_SHARE = 0.8
+"""Of a GPU's free memory that keys may take."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a codec is searched.
+
+    Attributes:
+        nprobe: Inverted lists that are looked at, the nearest ones.
+        rerank: How many times k candidates are compared by their exact distances; 0 takes the codes' distances.
+    """
+
+    nprobe: int
+    rerank: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def settings_of(info: CodecInfo, lists: int, fidelity: str) -> Settings:
+    """What was tuned for a codec, or a cautious guess where nothing was."""
+    tuned = info.settings.get(fidelity)
+    if tuned is not None:
+        return Settings(max(1, min(int(tuned["nprobe"]), lists or 1)), max(0, int(tuned["rerank"])))
+    share = 16 if fidelity == HIGH else 64
+    return Settings(max(1, lists // share), 0 if info.code_size >= info.dimension else 4 if fidelity == HIGH else 1)
+
+
+def check_fidelity(fidelity: str) -> None:
+    """Check the name of a fidelity.
+
+    Raises:
+        UsageError: There is no such one.
+    """
+    if fidelity not in FIDELITIES:
+        raise UsageError(f"There is no fidelity {fidelity!r}.", hint=f"Choose one of {', '.join(FIDELITIES)}.")
+
+
+def key_bytes(segments: Sequence[Segment]) -> int:
+    """Bytes of the segments' flat keys."""
+    return sum(
+        segment.rows * segment.store.header.dimension * np.dtype(segment.store.header.key_dtype).itemsize
+        for segment in segments
+    )
+
+
+def uses_codes(segments: Sequence[Segment], fidelity: str, device: torch.device) -> list[bool]:
+    """For each segment, whether its codes are searched rather than its keys.
+
+    On a GPU that holds all keys the exact search is the fastest as well.
+    """
+    if fidelity == EXACT:
+        return [False] * len(segments)
+    if device.type == "cuda" and key_bytes(segments) <= CUDA_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return [False] * len(segments)
+    return [segment.info.codes is not None for segment in segments]
+
+
+def check_budget(
+    segments: Sequence[Segment], coded: Sequence[bool], codecs: dict[str, CodecInfo], budget_bytes: int | None
+) -> None:
+    """Check that what a search goes through fits into a memory budget.
+
+    Counted are the keys or codes that are searched, the values, and the codecs. Keys that only serve to rerank stay on
+    the disk.
+
+    Raises:
+        UsageError: It does not fit; says how much it needs and what would help.
+    """
+    if budget_bytes is None:
+        return
+    exact = [segment for segment, by_codes in zip(segments, coded, strict=True) if not by_codes]
+    needed = sum(segment.rows for segment in segments) * VALUE_BYTES + key_bytes(exact)
+    for segment, by_codes in zip(segments, coded, strict=True):
+        if by_codes and segment.info.codes is not None:
+            needed += segment.rows * (codecs[segment.info.codes.codec].code_size + ROW_BYTES)
+    if needed > budget_bytes:
+        store = segments[0].store.location
+        raise UsageError(
+            f"Searching {store} so needs {needed / 1e6:,.0f} MB; the memory budget is {budget_bytes / 1e6:,.0f} MB.",
+            hint=f"Make smaller codes: goodctl datastore index {store} --memory-budget {budget_bytes // 10**6}MB"
+            if exact
+            else f"Use ivf-pq: goodctl datastore index {store} --index ivf-pq, or raise --memory-budget.",
+        )
