@@ -32,6 +32,7 @@ _TINY = 1e-12
 """In place of the variance where all keys are the same."""
 
 LIST_INDEXES = ("IndexIVFFlat", "IndexIVFScalarQuantizer", "IndexIVFPQ")
+_FLAT_QUANTIZERS = ("IndexFlat", "IndexFlatL2")
 FLAT_INDEXES = ("IndexFlat", "IndexFlatL2", "IndexScalarQuantizer", "IndexPQ")
 
 
@@ -259,11 +260,8 @@ def _train_inner(inner: Any, training: npt.NDArray[np.float32], device: torch.de
     if hasattr(inner, "pq"):
         inner.pq.cp.niter, inner.pq.cp.max_points_per_centroid = PQ_ITERATIONS, PQ_POINTS
     quantizer = faiss.downcast_index(inner.quantizer) if hasattr(inner, "quantizer") else None
-    if (
-        quantizer is not None
-        and type(quantizer).__name__ in {"IndexFlat", "IndexFlatL2"}
-        and inner.nlist <= len(training)
-    ):
+    if type(quantizer).__name__ in _FLAT_QUANTIZERS and inner.nlist <= len(training):
+        assert quantizer is not None
         quantizer.add(kmeans(training, int(inner.nlist), device, seed))
     inner.train(training)
 

@@ -220,8 +220,9 @@ class Searcher:
         if not short.any():
             return found
         if all(settings[name].nprobe >= codec.lists for name, codec in self.codecs.items()):
+            missing = int((found.rows == NOTHING).sum())
             raise DamagedError(
-                f"{self.stores[0].location}: {int((found.rows == NOTHING).sum())} neighbours were not found in all lists.",
+                f"{self.stores[0].location}: {missing} neighbours are in none of the lists.",
                 hint=f"Make codec and codes anew: goodctl datastore index {self.stores[0].location}",
             )
         wider = {name: Settings(2 * each.nprobe, each.rerank) for name, each in settings.items()}
