@@ -1,14 +1,15 @@
-"""``goodctl datastore``: build, add, inspect, log."""
+"""``goodctl datastore``: build, add, inspect, log; the commands of the search are registered beside them."""
 
 from __future__ import annotations
 
 import typer
 
 from goodctl.cli import options as o
+from goodctl.cli import search
 from goodctl.cli.output import Output
 
 app = typer.Typer(
-    help="Build datastores from text, add to them, look inside.",
+    help="Build datastores from text, add to them, look inside, search them.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -35,6 +36,8 @@ def build(
     max_tokens: o.MaxTokens = None,
     max_documents: o.MaxDocuments = None,
     seed: o.Seed = None,
+    index: o.Index = "auto",
+    memory_budget: o.MemoryBudget = None,
     batch_tokens: o.BatchTokens = None,
     message: o.Message = None,
     restart: o.Restart = False,
@@ -46,10 +49,11 @@ def build(
 
     Stopped at any moment, the same command goes on from the last checkpoint.
     """
-    from goodctl.cli import render, writing
+    from goodctl.cli import render, sizes, writing
     from goodctl.corpus import Corpus
     from goodctl.workflows import build as work
     from goodctl.workflows.choices import EncodingChoice, Text
+    from goodctl.workflows.index_choice import IndexChoice
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.selection import Selection
 
@@ -59,8 +63,9 @@ def build(
     )
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
     encoding = EncodingChoice(key_layer, key_dtype, window, batch_tokens)
+    search = IndexChoice(index, memory_budget_bytes=sizes.budget(memory_budget))
     with writing.running(out, message, checkpoint_every, restart=restart) as running:
-        result = work.build(store, text, chosen, encoding=encoding, running=running)
+        result = work.build(store, text, chosen, encoding=encoding, index=search, running=running)
     out.result(result.to_dict(), *render.written("Built", result))
     out.next(f"goodctl datastore inspect {store}")
 
@@ -82,6 +87,9 @@ def add(
     max_tokens: o.MaxTokens = None,
     max_documents: o.MaxDocuments = None,
     seed: o.Seed = None,
+    index: o.Index = "auto",
+    codec: o.Codec = "auto",
+    memory_budget: o.MemoryBudget = None,
     batch_tokens: o.BatchTokens = None,
     message: o.Message = None,
     again: o.Again = False,
@@ -95,10 +103,11 @@ def add(
     It costs what the new text costs, however large the store is. Stopped at any moment, the store is what it was, and
     the same command goes on from the last checkpoint.
     """
-    from goodctl.cli import render, writing
+    from goodctl.cli import render, sizes, writing
     from goodctl.corpus import Corpus
     from goodctl.workflows import build as work
     from goodctl.workflows.choices import EncodingChoice, Text
+    from goodctl.workflows.index_choice import IndexChoice
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.selection import Selection
 
@@ -109,7 +118,8 @@ def add(
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
     with writing.running(out, message, checkpoint_every, restart=restart, again=again) as running:
         encoding = EncodingChoice(key_layer=key_layer, batch_tokens=batch_tokens)
-        result = work.add(store, text, chosen, encoding=encoding, running=running)
+        search = IndexChoice(index, codec, sizes.budget(memory_budget))
+        result = work.add(store, text, chosen, encoding=encoding, index=search, running=running)
     out.result(result.to_dict(), *render.written("Added to", result))
     out.next(f"goodctl datastore log {store}")
 
@@ -135,3 +145,6 @@ def log(store: o.StoreRef, json: o.Json = False, quiet: o.Quiet = False) -> None
     out = Output(as_json=json, quiet=quiet)
     entries = history.log(store)
     out.result({"versions": [entry.to_dict() for entry in entries]}, *render.logged(entries))
+
+
+search.register(app)

@@ -10,6 +10,7 @@ MODEL = "Model"
 TEXT = "Text"
 RUN = "Run"
 OUTPUT = "Output"
+SEARCH = "Search"
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="Folder of the datastore.", show_default=False)]
 StoreRef = Annotated[
@@ -20,6 +21,15 @@ StoreRef = Annotated[
         show_default=False,
     ),
 ]
+StoreRefs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STORE[@REF]",
+        help="Datastores or quoted globs of them, searched as one; each optionally with a version.",
+        show_default=False,
+    ),
+]
+Prompt = Annotated[str, typer.Argument(metavar="TEXT", help="A prompt.", show_default=False)]
 Texts = Annotated[
     list[str],
     typer.Argument(
@@ -141,6 +151,70 @@ Seed = Annotated[
         show_default=False,
     ),
 ]
+Index = Annotated[
+    str,
+    typer.Option(
+        "--index",
+        help="auto, exact, ivf-sq8, ivf-pq, or a faiss factory string; auto is exact for few rows.",
+        rich_help_panel=SEARCH,
+    ),
+]
+Codec = Annotated[
+    str,
+    typer.Option(
+        "--codec",
+        help="auto reuses the codec that fits the new rows, else trains one on them; reuse; new.",
+        rich_help_panel=SEARCH,
+    ),
+]
+MemoryBudget = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--memory-budget",
+        help="What a search may go through, such as 4GB; by default half of the memory.",
+        rich_help_panel=SEARCH,
+        show_default=False,
+    ),
+]
+SearchBudget = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--memory-budget",
+        help="Refuse to search through more than this, such as 4GB.",
+        rich_help_panel=SEARCH,
+        show_default=False,
+    ),
+]
+TargetRecall = Annotated[
+    float,
+    typer.Option("--target-recall", help="Recall that the default fidelity must reach.", rich_help_panel=SEARCH),
+]
+Neighbors = Annotated[int, typer.Option("-k", help="Neighbours of a query.", rich_help_panel=SEARCH)]
+Temperature = Annotated[
+    str,
+    typer.Option(
+        "--temperature",
+        help="Of the neighbours' distribution; auto is the mean spread from the first distance to the last.",
+        rich_help_panel=SEARCH,
+    ),
+]
+Fidelity = Annotated[
+    str,
+    typer.Option(
+        "--fidelity",
+        help="exact compares all keys; high differs by at most 0.02 in total variation; fast by 0.06.",
+        rich_help_panel=SEARCH,
+    ),
+]
+Fidelities = Annotated[
+    list[str],
+    typer.Option("--fidelity", help="Which are compared with exact search: high, fast.", rich_help_panel=SEARCH),
+]
+Queries = Annotated[
+    int, typer.Option("--queries", help="Rows that are asked for, spread over the segments.", rich_help_panel=SEARCH)
+]
+QuerySeed = Annotated[int, typer.Option("--seed", help="Chooses them.", rich_help_panel=SEARCH)]
+TrainingSeed = Annotated[int, typer.Option("--seed", help="Of training and tuning.", rich_help_panel=SEARCH)]
 Message = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--message", "-m", help="What the log says of this version.", rich_help_panel=RUN, show_default=False),

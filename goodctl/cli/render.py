@@ -9,18 +9,13 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from goodctl.cli import render_search
+from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import duration, size, when
 
 if TYPE_CHECKING:  # their modules load torch, which looking into a store does not need
     from goodctl.datastore.history import LogEntry
     from goodctl.workflows.writing import WriteResult
-
-
-def _facts() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    return table
 
 
 def _counted(count: int, word: str) -> str:
@@ -33,20 +28,23 @@ def written(verb: str, result: WriteResult) -> Iterator[RenderableType]:
         f"[bold]{verb} {escape(result.store)}[/bold]: {_counted(result.rows, 'row')} from "
         f"{_counted(result.documents, 'document')} in {duration(result.seconds)} ({result.rows_per_second:,.0f} rows/s)"
     )
-    facts = _facts()
-    facts.add_row("model", escape(f"{result.model} on {result.device}, {result.precision}"))
-    facts.add_row("languages", _languages(result.languages))
-    facts.add_row("written", size(result.bytes_written))
+    table = facts()
+    table.add_row("model", escape(f"{result.model} on {result.device}, {result.precision}"))
+    table.add_row("languages", _languages(result.languages))
+    table.add_row("written", size(result.bytes_written))
     if result.resumed_rows:
-        facts.add_row("resumed", f"{_counted(result.resumed_rows, 'row')} came from an interrupted run")
+        table.add_row("resumed", f"{_counted(result.resumed_rows, 'row')} came from an interrupted run")
     if result.skipped:
-        facts.add_row("skipped", f"{_counted(result.skipped, 'document')} without a row: empty, or a single token")
+        table.add_row("skipped", f"{_counted(result.skipped, 'document')} without a row: empty, or a single token")
     if result.store_rows != result.rows:
-        facts.add_row(
+        table.add_row(
             "store", f"{_counted(result.store_rows, 'row')} of {_counted(result.store_documents, 'document')}"
         )
-    facts.add_row("snapshot", result.snapshot)
-    yield facts
+    for sentence in result.index:
+        name, _, rest = sentence.partition(": ")
+        table.add_row(name, escape(rest))
+    table.add_row("snapshot", result.snapshot)
+    yield table
 
 
 def _languages(rows: Mapping[str, int]) -> str:
@@ -59,26 +57,34 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"[bold]{escape(described['store'])}[/bold]: {_counted(described['rows'], 'row')} of "
         f"{_counted(described['documents'], 'document')}"
     )
-    facts, model, disk = _facts(), described["model"], described["disk"]
+    table, model, disk = facts(), described["model"], described["disk"]
     revision = f" at {model['revision'][:12]}" if model["revision"] else ""
-    facts.add_row("model", escape(f"{model['name']}{revision} ({model['architecture']})"))
-    facts.add_row("keys", f"{described['key_layer']}, {described['dimension']} × {described['key_dtype']}")
-    facts.add_row("context", f"up to {described['window']:,} tokens")
+    table.add_row("model", escape(f"{model['name']}{revision} ({model['architecture']})"))
+    table.add_row("keys", f"{described['key_layer']}, {described['dimension']} × {described['key_dtype']}")
+    table.add_row("context", f"up to {described['window']:,} tokens")
     languages = {language: counts["rows"] for language, counts in described["languages"].items()}
-    facts.add_row("languages", _languages(languages))
-    facts.add_row("labels", ", ".join(map(escape, described["labels"])) or "none")
-    facts.add_row(
+    table.add_row("languages", _languages(languages))
+    table.add_row("labels", ", ".join(map(escape, described["labels"])) or "none")
+    table.add_row(
         "version", f"{described['snapshot']} of {when(described['written_at'])} UTC: {escape(described['message'])}"
     )
-    facts.add_row("size", f"{size(disk['version_bytes'])} in this version, {size(disk['repository_bytes'])} on disk")
-    facts.add_row("format", f"{described['format_version']}, made by {escape(described['created_by'])}")
+    table.add_row("search", _search(described))
+    if last := render_search.measured(described["measured"], described["snapshot"]):
+        table.add_row("recall", last)
+    table.add_row("size", f"{size(disk['version_bytes'])} in this version, {size(disk['repository_bytes'])} on disk")
+    if disk["cache_bytes"]:
+        table.add_row("cache", f"{size(disk['cache_bytes'])} of flat files made from the store, safe to delete")
+    table.add_row("format", f"{described['format_version']}, made by {escape(described['created_by'])}")
     for left in described["unfinished"]:
-        facts.add_row(
+        table.add_row(
             "unfinished", f"{_counted(left['rows'], 'row')} of an interrupted run, {when(left['checkpoint'])} UTC"
         )
-    yield facts
+    yield table
     yield ""
     yield _segments(described["segments"])
+    if described["codecs"]:
+        yield ""
+        yield render_search.codecs(described["codecs"])
     yield ""
     yield _sources(described["sources"])
     if described["frequent_tokens"]:
@@ -86,15 +92,21 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _tokens(described["frequent_tokens"])
 
 
+def _search(described: Mapping[str, Any]) -> str:
+    """How the rows are searched, in one line."""
+    coded = sum(each["rows"] for each in described["codecs"])
+    if not coded:
+        return "exact: no codes are stored"
+    kinds = ", ".join(dict.fromkeys(each["kind"] for each in described["codecs"]))
+    exact = described["rows"] - coded
+    return f"{kinds} by {_counted(len(described['codecs']), 'codec')}" + (f"; {exact:,} rows exactly" if exact else "")
+
+
 def _segments(segments: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(
-        title="Segments", title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0)
-    )
-    for name in ("segment", "language", "label"):
-        table.add_column(name)
-    for name in ("rows", "documents", "size"):
-        table.add_column(name, justify="right")
-    table.add_column("added (UTC)")
+    coded = any(segment["codes"] for segment in segments)
+    columns = ["segment", "language", "label", "rows", "documents", "size", "added (UTC)"]
+    columns += ["codec", "drift"] if coded else []
+    table = plain_table("Segments", columns, left={"segment", "language", "label", "added (UTC)", "codec"})
     for segment in segments:
         table.add_row(
             segment["id"][:8],
@@ -104,18 +116,20 @@ def _segments(segments: Sequence[Mapping[str, Any]]) -> Table:
             f"{segment['documents']:,}",
             size(segment["bytes"]),
             when(segment["added_at"]),
+            *(_codes(segment["codes"]) if coded else ()),
         )
     return table
 
 
+def _codes(codes: Mapping[str, Any] | None) -> tuple[str, str]:
+    """A segment's codec, and how many times its errors are those on the rows it was trained on."""
+    if codes is None:
+        return "exact", "-"
+    return codes["codec"][:8], f"{codes['drift']:.2f}"
+
+
 def _sources(sources: Sequence[Mapping[str, Any]], most: int = 20) -> Table:
-    table = Table(
-        title="Sources", title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0)
-    )
-    table.add_column("source", overflow="fold")
-    table.add_column("rows", justify="right")
-    table.add_column("documents", justify="right")
-    table.add_column("sha256")
+    table = plain_table("Sources", ("source", "rows", "documents", "sha256"), left={"source", "sha256"})
     for source in sources[:most]:
         table.add_row(escape(source["name"]), f"{source['rows']:,}", f"{source['documents']:,}", source["sha256"][:12])
     if len(sources) > most:
@@ -124,14 +138,7 @@ def _sources(sources: Sequence[Mapping[str, Any]], most: int = 20) -> Table:
 
 
 def _tokens(tokens: Sequence[Mapping[str, Any]]) -> Table:
-    title = "Most frequent next tokens"
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0)
-    )
-    table.add_column("token")
-    table.add_column("id", justify="right")
-    table.add_column("rows", justify="right")
-    table.add_column("share", justify="right")
+    table = plain_table("Most frequent next tokens", ("token", "id", "rows", "share"), left={"token"})
     for token in tokens:
         text = "?" if token["text"] is None else repr(token["text"])
         table.add_row(escape(text), str(token["id"]), f"{token['count']:,}", f"{token['share']:.1%}")

@@ -146,6 +146,10 @@ class SourceInfo:
         return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
 
 
+NEGLIGIBLE_ERROR = 0.002
+"""Reconstruction error of a codec that changes no neighbour's weight by much, however it compares."""
+
+
 @dataclass(frozen=True)
 class SegmentCodes:
     """Which codec encodes a segment's rows, and how well it fits them.
@@ -165,6 +169,16 @@ class SegmentCodes:
     coarse_error: float | None
     codec_error: float
     codec_coarse_error: float | None
+
+    @property
+    def drift(self) -> float:
+        """How many times larger the errors are than on rows like those the codec was trained on, the worse of both."""
+        ratios = [0.0]
+        if self.error > NEGLIGIBLE_ERROR:
+            ratios.append(self.error / max(self.codec_error, NEGLIGIBLE_ERROR))
+        if self.coarse_error is not None and self.codec_coarse_error:
+            ratios.append(self.coarse_error / self.codec_coarse_error)
+        return max(ratios)
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> SegmentCodes:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from goodctl.datastore.beside import cache_bytes, last_measurement
+from goodctl.datastore.codes import CodecInfo, codec_infos
 from goodctl.datastore.format import (
     FORMAT_VERSION,
     LINE_DTYPE,
@@ -28,10 +30,10 @@ def summary(store: Datastore, frequent: int = 10) -> dict[str, Any]:
 
     Returns:
         JSON values: store, snapshot, written_at, message, format_version, model, key_layer, key_module, key_dtype,
-        dimension, vocabulary, window, rows, documents, languages, labels, sources, segments, disk, frequent_tokens,
-        unfinished. Sizes are in bytes.
+        dimension, vocabulary, window, rows, documents, languages, labels, sources, segments, codecs, measured, disk,
+        frequent_tokens, unfinished. Sizes are in bytes.
     """
-    header = asdict(store.header)
+    header, codecs = asdict(store.header), codec_infos(store.root, store.location)
     return {
         "store": store.location,
         "snapshot": store.version.id,
@@ -44,10 +46,13 @@ def summary(store: Datastore, frequent: int = 10) -> dict[str, Any]:
         "languages": _totals((segment.language, segment) for segment in store.segments),
         "labels": _totals((segment.label, segment) for segment in store.segments if segment.label is not None),
         "sources": _sources(store.segments),
-        "segments": [_segment(store, segment) for segment in store.segments],
+        "segments": [_segment(store, segment, codecs) for segment in store.segments],
+        "codecs": _codecs(store, codecs),
+        "measured": last_measurement(store),
         "disk": {
-            "version_bytes": sum(_segment_bytes(store, segment) for segment in store.segments),
+            "version_bytes": sum(_segment_bytes(store, segment, codecs) for segment in store.segments),
             "repository_bytes": store.repository.disk_bytes(),
+            "cache_bytes": cache_bytes(store),
         },
         "frequent_tokens": _frequent_tokens(store, frequent),
         "unfinished": _unfinished(store),
@@ -74,7 +79,7 @@ def _sources(segments: Iterable[SegmentInfo]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _segment(store: Datastore, segment: SegmentInfo) -> dict[str, Any]:
+def _segment(store: Datastore, segment: SegmentInfo, codecs: dict[str, CodecInfo]) -> dict[str, Any]:
     return {
         "id": segment.id,
         "language": segment.language,
@@ -82,20 +87,34 @@ def _segment(store: Datastore, segment: SegmentInfo) -> dict[str, Any]:
         "rows": segment.rows,
         "documents": segment.documents,
         "parts": segment.parts,
-        "bytes": _segment_bytes(store, segment),
+        "bytes": _segment_bytes(store, segment, codecs),
         "added_at": segment.added_at,
         "precision": segment.precision,
+        "codes": {**asdict(segment.codes), "drift": segment.codes.drift} if segment.codes else None,
         "sources": [source.name for source in segment.sources],
         "settings": segment.settings,
         "sha256": segment.sha256,
     }
 
 
-def _segment_bytes(store: Datastore, segment: SegmentInfo) -> int:
-    """Bytes of a segment's arrays, uncompressed."""
+def _codecs(store: Datastore, infos: dict[str, CodecInfo]) -> list[dict[str, Any]]:
+    """The codecs that segments of this version use, with how many segments and rows."""
+    found: dict[str, dict[str, Any]] = {}
+    for segment in store.segments:
+        if segment.codes and segment.codes.codec in infos:
+            info = infos[segment.codes.codec]
+            entry = found.setdefault(info.id, {**asdict(info), "segments": 0, "rows": 0})
+            entry["segments"] += 1
+            entry["rows"] += segment.rows
+    return list(found.values())
+
+
+def _segment_bytes(store: Datastore, segment: SegmentInfo, codecs: dict[str, CodecInfo]) -> int:
+    """Bytes of a segment's arrays, its codes included, uncompressed."""
     per_document = OFFSET_DTYPE.itemsize + SOURCE_DTYPE.itemsize + LINE_DTYPE.itemsize
     key_bytes = store.header.dimension * np.dtype(store.header.key_dtype).itemsize
-    return segment.rows * (key_bytes + VALUE_DTYPE.itemsize) + segment.documents * per_document
+    code_bytes = codecs[segment.codes.codec].code_size if segment.codes and segment.codes.codec in codecs else 0
+    return segment.rows * (key_bytes + code_bytes + VALUE_DTYPE.itemsize) + segment.documents * per_document
 
 
 def _frequent_tokens(store: Datastore, count: int) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from goodctl.cache_root import cache_root
 from goodctl.errors import ServiceError, UsageError
 
 DATA = ".bin"
@@ -46,11 +45,6 @@ def limit_bytes() -> int:
     """How large a cache folder may grow: ``GOODCTL_CACHE_LIMIT``, else 64 GB."""
     text = os.environ.get(LIMIT_VARIABLE)
     return parse_bytes(text, LIMIT_VARIABLE) if text else DEFAULT_LIMIT_BYTES
-
-
-def shared_folder() -> Path:
-    """Where the files of stores go that cannot hold their own."""
-    return cache_root() / "datastores"
 
 
 class Sink(Protocol):

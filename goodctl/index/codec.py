@@ -223,7 +223,7 @@ def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device
         moved = training
         for each in transforms:
             if not each.is_trained:
-                each.train(moved)
+                _train_transform(each, moved, seed)
             moved = each.apply(moved)
         _train_inner(inner, moved, device, seed)
         index.is_trained = True
@@ -250,6 +250,20 @@ def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device
     errors = codec.errors(sample[:held_out] if held_out else sample, device)
     codec.info = replace(info, error=errors.reconstruction, coarse_error=errors.coarse)
     return codec
+
+
+def _train_transform(transform: Any, training: npt.NDArray[np.float32], seed: int) -> None:
+    faiss = library()
+    if not isinstance(transform, faiss.OPQMatrix):
+        transform.train(training)
+        return
+    quantizer = faiss.ProductQuantizer(transform.d_out, transform.M, 8)  # or it makes one that prints warnings
+    quantizer.cp.min_points_per_centroid, quantizer.cp.seed = 1, seed + 1
+    transform.pq = quantizer
+    try:
+        transform.train(training)
+    finally:
+        transform.pq = None
 
 
 def _train_inner(inner: Any, training: npt.NDArray[np.float32], device: torch.device, seed: int) -> None:

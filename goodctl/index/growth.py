@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from goodctl.datastore.codes import CodecInfo
+from goodctl.datastore.format import SegmentCodes
 from goodctl.errors import UsageError
 from goodctl.index.codec import Errors
 
@@ -17,8 +18,6 @@ CODEC_CHOICES = (AUTO, REUSE, NEW)
 MOST_DRIFT = 1.5
 """How many times its own error a codec may have on new rows. English codecs have 2 to 3 times theirs on other
 languages, and 1.0 to 1.2 times on more English (docs/benchmarks.md)."""
-NEGLIGIBLE_ERROR = 0.002
-"""Reconstruction error that changes no neighbour's weight by much, however it compares."""
 LEAST_ROWS = 2_000
 """Fewer new rows than these are not worth a codec of their own: another codec costs every search."""
 
@@ -36,14 +35,15 @@ class Fit:
     errors: Errors
 
     @property
+    def codes(self) -> SegmentCodes:
+        """What is recorded with a segment for which the codec is reused."""
+        errors, info = self.errors, self.info
+        return SegmentCodes(info.id, "reused", errors.reconstruction, errors.coarse, info.error, info.coarse_error)
+
+    @property
     def drift(self) -> float:
         """How many times larger the errors are than on the rows it was trained on, the worse of the two."""
-        ratios = [0.0]
-        if self.errors.reconstruction > NEGLIGIBLE_ERROR:
-            ratios.append(self.errors.reconstruction / max(self.info.error, NEGLIGIBLE_ERROR))
-        if self.errors.coarse is not None and self.info.coarse_error:
-            ratios.append(self.errors.coarse / self.info.coarse_error)
-        return max(ratios)
+        return self.codes.drift
 
 
 @dataclass(frozen=True)

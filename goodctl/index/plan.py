@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,29 +78,35 @@ def uses_codes(segments: Sequence[Segment], fidelity: str, device: torch.device)
     return [segment.info.codes is not None for segment in segments]
 
 
+def searched_bytes(segments: Sequence[Segment], coded: Sequence[bool], codecs: Mapping[str, CodecInfo]) -> int:
+    """Bytes that a search goes through: the keys or codes that are searched, and the values.
+
+    Keys that only serve to rerank are not counted: few of them are read, and the rest stays on the disk.
+    """
+    exact = [segment for segment, by_codes in zip(segments, coded, strict=True) if not by_codes]
+    total = sum(segment.rows for segment in segments) * VALUE_BYTES + key_bytes(exact)
+    for segment, by_codes in zip(segments, coded, strict=True):
+        if by_codes and segment.info.codes is not None:
+            total += segment.rows * (codecs[segment.info.codes.codec].code_size + ROW_BYTES)
+    return total
+
+
 def check_budget(
-    segments: Sequence[Segment], coded: Sequence[bool], codecs: dict[str, CodecInfo], budget_bytes: int | None
+    segments: Sequence[Segment], coded: Sequence[bool], codecs: Mapping[str, CodecInfo], budget_bytes: int | None
 ) -> None:
     """Check that what a search goes through fits into a memory budget.
-
-    Counted are the keys or codes that are searched, the values, and the codecs. Keys that only serve to rerank stay on
-    the disk.
 
     Raises:
         UsageError: It does not fit; says how much it needs and what would help.
     """
     if budget_bytes is None:
         return
-    exact = [segment for segment, by_codes in zip(segments, coded, strict=True) if not by_codes]
-    needed = sum(segment.rows for segment in segments) * VALUE_BYTES + key_bytes(exact)
-    for segment, by_codes in zip(segments, coded, strict=True):
-        if by_codes and segment.info.codes is not None:
-            needed += segment.rows * (codecs[segment.info.codes.codec].code_size + ROW_BYTES)
+    needed = searched_bytes(segments, coded, codecs)
     if needed > budget_bytes:
         store = segments[0].store.location
         raise UsageError(
-            f"Searching {store} so needs {needed / 1e6:,.0f} MB; the memory budget is {budget_bytes / 1e6:,.0f} MB.",
-            hint=f"Make smaller codes: goodctl datastore index {store} --memory-budget {budget_bytes // 10**6}MB"
-            if exact
+            f"Searching {store} so needs {needed / 1e6:,.1f} MB; the memory budget is {budget_bytes / 1e6:,.1f} MB.",
+            hint=f"Use smaller codes: goodctl datastore index {store} --memory-budget SIZE"
+            if not all(coded)
             else f"Use ivf-pq: goodctl datastore index {store} --index ivf-pq, or raise --memory-budget.",
         )

@@ -131,6 +131,11 @@ class Searcher:
         return sum(segment.rows for segment in self.segments)
 
     @property
+    def codec_infos(self) -> dict[str, CodecInfo]:
+        """Descriptions of the codecs whose codes are searched."""
+        return {name: codec.info for name, codec in self.codecs.items()}
+
+    @property
     def header(self) -> Header:
         """What holds for all stores: model, key layer, dimension."""
         return self.stores[0].header

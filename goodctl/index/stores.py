@@ -5,18 +5,19 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 
+from goodctl.datastore.beside import folder_of
 from goodctl.datastore.codes import CodecInfo
 from goodctl.datastore.reference import split_reference
 from goodctl.datastore.repository import is_store
 from goodctl.datastore.store import Datastore
 from goodctl.errors import DamagedError, IncompatibleError, NotFoundError
-from goodctl.index.cache import Cache, shared_folder
+from goodctl.index.cache import Cache
 from goodctl.index.segment import Segment
 
 
 def cache_of(store: Datastore) -> Cache:
     """The cache that belongs to a store: beside it, or in the user's folder where that cannot be written."""
-    return Cache(store.repository.cache_folder() or shared_folder())
+    return Cache(folder_of(store.repository))
 
 
 def expand(references: Sequence[str]) -> list[str]:

@@ -142,7 +142,8 @@ def _cheapest(
 ) -> Settings | None:
     """The smallest re-rank depth that can be good and the fewest lists that are good with it, or None."""
     for rerank in RERANKS:
-        low, high, before = 0, min(first, lists), (np.inf, 0.0)
+        high, before = min(first, lists), (np.inf, 0.0)
+        low = high - 1
         while not good(Settings(high, rerank)):
             variation, found = measured(Settings(high, rerank))
             saturated = variation > SATURATED * before[0] and found < before[1] + (1 - SATURATED) / 10

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from goodctl import __version__
@@ -22,7 +21,7 @@ from goodctl.progress import Progress, Report
 from goodctl.workflows.choices import EncodingChoice, Running, Text
 from goodctl.workflows.index_choice import IndexChoice
 from goodctl.workflows.job import Job, text_fingerprint
-from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
+from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify, store_model
 from goodctl.workflows.writing import WriteResult
 
 
@@ -107,7 +106,7 @@ def add(
     encoding.check_fits(header, store)
     index.check(header.dimension)
     scan = text.corpus.scan(running.report)
-    identity = identify(_store_model(header, model), running.report)
+    identity = identify(store_model(header, model), running.report)
     check_same_model(header, identity, store)
     with writer_lock(store, "goodctl datastore add"):
         current = Datastore.open(store)
@@ -119,14 +118,6 @@ def add(
         if running.restart and job.fingerprint in current.repository.checkpoints():
             current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
         return job.run(current.repository, running)
-
-
-def _store_model(header: Header, asked: ModelChoice | None) -> ModelChoice:
-    """The model that was asked for; where none was, the one that the store was made with."""
-    asked = asked or ModelChoice()
-    if asked.model is not None:
-        return asked
-    return replace(asked, model=header.model["name"], revision=asked.revision or header.model["revision"])
 
 
 def _new_header(identity: Identity, loaded: LoadedModel, layer: KeyLayer, encoding: EncodingChoice) -> Header:

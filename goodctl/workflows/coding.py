@@ -151,11 +151,8 @@ class Coding:
                 left.append(segment)
                 continue
             self._say(f"index: codec {decision.fit.info.id[:8]} reused for {segment.language}: {decision.reason}")
-            errors, info = decision.fit.errors, decision.fit.info
-            self._encode(version, [segment], codecs[info.id])
-            result[segment.id] = SegmentCodes(
-                info.id, "reused", errors.reconstruction, errors.coarse, info.error, info.coarse_error
-            )
+            self._encode(version, [segment], codecs[decision.fit.info.id])
+            result[segment.id] = decision.fit.codes
         if left:
             rest = replace(version, segments=tuple(left))
             newest = next(iter(known.values()))

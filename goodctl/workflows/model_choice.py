@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from goodctl.datastore.format import Header
@@ -76,6 +76,14 @@ def identify(choice: ModelChoice, report: Report = silent) -> Identity:
     source = resolve(choice.model, revision=choice.revision, trust_remote_code=choice.trust_remote_code, report=report)
     tokenizer = load_tokenizer(source, trust_remote_code=choice.trust_remote_code)
     return Identity(choice, source, fingerprint(source, tokenizer, report))
+
+
+def store_model(header: Header, asked: ModelChoice | None) -> ModelChoice:
+    """The model that was asked for; where none was, the one that the store was made with."""
+    asked = asked or ModelChoice()
+    if asked.model is not None:
+        return asked
+    return replace(asked, model=header.model["name"], revision=asked.revision or header.model["revision"])
 
 
 def check_same_model(header: Header, identity: Identity, where: str) -> None:
