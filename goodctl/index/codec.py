@@ -183,15 +183,25 @@ def check_supported(index: Any, factory: str) -> None:
     """Check that an index can be put together from stored codes.
 
     Raises:
-        UsageError: faiss crashes on its codes, or has none: graphs, fast-scan and refining indexes.
+        UsageError: faiss crashes on its codes, or has none: graphs, fast-scan and refining indexes; it has no list; or
+            a transform in front changes distances or cannot be undone.
     """
-    _, inner = _unwrapped(index)
+    faiss = library()
+    transforms, inner = _unwrapped(index)
     name = type(inner).__name__
-    if name not in LIST_INDEXES + FLAT_INDEXES or not inner.metric_type == library().METRIC_L2:
+    if name not in LIST_INDEXES + FLAT_INDEXES or not inner.metric_type == faiss.METRIC_L2:
         raise UsageError(
             f"An index {factory!r} ({name}) cannot be put together from stored codes.",
             hint="Use Flat, SQ or PQ, also behind IVF and behind PCA or OPQ, for example 'OPQ64_256,IVF1024,PQ64'.",
         )
+    if name in LIST_INDEXES and inner.nlist < 1:
+        raise UsageError(f"An index {factory!r} has no list.", hint="Give it at least one: 'IVF1024,SQ8'.")
+    for each in transforms:
+        if not isinstance(each, (faiss.LinearTransform, faiss.RemapDimensionsTransform)):
+            raise UsageError(
+                f"An index {factory!r} changes the distances of the keys ({type(each).__name__}).",
+                hint="In front of an index use PCA or OPQ, for example 'OPQ64_256,IVF1024,PQ64'.",
+            )
 
 
 def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device, *, seed: int = 0) -> Codec:

@@ -151,6 +151,7 @@ def recall(
     """
     distances = distances_to(places, queries, np.sort(other.rows, axis=1))
     there = (exact.rows >= 0).sum(1)
-    last = np.where(np.isfinite(exact.distances), exact.distances, -np.inf).max(1, initial=-np.inf)
+    best = distances_to(places, queries, np.sort(exact.rows, axis=1))  # computed in the same way, for ties
+    last = np.where(np.isfinite(best), best, -np.inf).max(1, initial=-np.inf)
     near = (distances <= (last * (1 + SAME_DISTANCE) + 1e-6)[:, None]).sum(1)
     return np.asarray(np.minimum(near, there) / np.maximum(there, 1))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from goodctl.datastore.codes import CodecInfo, codec_infos, read_codec
-from goodctl.datastore.format import Header
+from goodctl.datastore.format import KEYS, Header
 from goodctl.datastore.store import Datastore
 from goodctl.errors import DamagedError, IncompatibleError, InputError, UsageError
 from goodctl.index import exact
@@ -165,7 +165,8 @@ class Searcher:
         checked = self._checked(queries)
         if k < 1:
             raise UsageError(f"k is {k}: it must be at least 1.", hint="Published work takes 1024.")
-        found = self._search(checked, min(k, self.rows), self.settings)
+        found = self.find(checked, min(k, self.rows), self.settings)
+        found = self._completed(checked, found, self.settings)
         return Neighbors(found.distances, found.rows, self.values[found.rows])
 
     def places(self) -> list[Place]:
@@ -196,7 +197,14 @@ class Searcher:
             )
         return checked
 
-    def _search(self, queries: npt.NDArray[np.float32], k: int, settings: dict[str, Settings]) -> Found:
+    def find(self, queries: npt.NDArray[np.float32], k: int, settings: dict[str, Settings]) -> Found:
+        """What certain settings find, and no more: places stay empty where the lists looked at hold too little.
+
+        Args:
+            queries: (B, D) float32, finite.
+            k: At least 1, at most the rows.
+            settings: Of each codec.
+        """
         finds, fine = [], []
         exact_places = self._exact_places()
         if exact_places:
@@ -214,25 +222,20 @@ class Searcher:
                 finds.append(found)
         if fine:  # near enough to the truth to choose who is compared, not to compare
             finds.append(reranked(self.places(), queries, merged(fine, math.ceil(FINE_MARGIN * k)), k))
-        found = merged(finds, k)
-        return self._completed(queries, found, k, settings)
+        return merged(finds, k)
 
-    def _completed(
-        self, queries: npt.NDArray[np.float32], found: Found, k: int, settings: dict[str, Settings]
-    ) -> Found:
+    def _completed(self, queries: npt.NDArray[np.float32], found: Found, settings: dict[str, Settings]) -> Found:
         """Look into more lists for queries whose lists held fewer than k rows."""
-        short = (found.rows == NOTHING).any(1)
-        if not short.any():
-            return found
-        if all(settings[name].nprobe >= codec.lists for name, codec in self.codecs.items()):
-            missing = int((found.rows == NOTHING).sum())
-            raise DamagedError(
-                f"{self.stores[0].location}: {missing} neighbours are in none of the lists.",
-                hint=f"Make codec and codes anew: goodctl datastore index {self.stores[0].location}",
-            )
-        wider = {name: Settings(2 * each.nprobe, each.rerank) for name, each in settings.items()}
-        again = self._search(queries[short], k, wider)
-        found.distances[short], found.rows[short] = again.distances, again.rows
+        while (short := (found.rows == NOTHING).any(1)).any():
+            if all(settings[name].nprobe >= codec.lists for name, codec in self.codecs.items()):
+                missing = int((found.rows == NOTHING).sum())
+                raise DamagedError(
+                    f"{self.stores[0].location}: {missing} neighbours are in none of the lists.",
+                    hint=f"Make codec and codes anew: goodctl datastore index {self.stores[0].location}",
+                )
+            settings = {name: Settings(2 * each.nprobe, each.rerank) for name, each in settings.items()}
+            again = self.find(queries[short], found.rows.shape[1], settings)
+            found.distances[short], found.rows[short] = again.distances, again.rows
         return found
 
     def _exact_places(self) -> list[Place]:
@@ -267,7 +270,7 @@ class Searcher:
         return merged(finds, k)
 
     def _flat_index(self, codec: Codec, segment: Segment) -> Any:
-        key = (codec.info.id, segment.info.id)
+        key = (codec.info.id, segment.info.sha256[KEYS])
         if key not in self._assembled:
             faiss = library()
             index = faiss.clone_index(codec.inner)

@@ -58,12 +58,10 @@ class Truth:
         """Neighbours of a query."""
         return int(self.exact.rows.shape[1])
 
-    def answer(self, searcher: Searcher, settings: dict[str, Settings] | None = None) -> Found:
-        """What the searcher finds, without the queries' own documents: (B, K)."""
-        if settings is not None:
-            searcher.settings = settings
-        found = searcher.search(self.queries.keys, self.k + self.queries.excluded)
-        return self.queries.without_own_document(Found(found.distances, found.rows), self.k)
+    def answer(self, searcher: Searcher, settings: dict[str, Settings]) -> Found:
+        """What settings find, without the queries' own documents: (B, K), no more lists than they say."""
+        wide = min(self.k + self.queries.excluded, searcher.rows)
+        return self.queries.without_own_document(searcher.find(self.queries.keys, wide, settings), self.k)
 
     def variation(self, searcher: Searcher, found: Found) -> npt.NDArray[np.float64]:
         """Total variation of an answer from the exact one, for each query."""

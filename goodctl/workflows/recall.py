@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -154,7 +154,7 @@ def recall(stores: Sequence[str], choice: RecallChoice | None = None, report: Re
     report(Progress(stage="opening", finished=True))
     report(Progress(stage="searching exactly"))
     truth = Truth.of(exact, queries, choice.k, choice.temperature)
-    results = [_measured(exact, truth, lambda: truth.exact)]
+    results = [_measured(exact, truth, truth.exact)]
     report(Progress(stage="searching exactly", finished=True))
     for fidelity in FIDELITIES:
         if fidelity in choice.fidelities and fidelity != EXACT:
@@ -162,7 +162,7 @@ def recall(stores: Sequence[str], choice: RecallChoice | None = None, report: Re
             searcher = Searcher.of(
                 exact.stores, fidelity=fidelity, device=device, memory_budget_bytes=choice.memory_budget_bytes
             )
-            results.append(_measured(searcher, truth, lambda searcher=searcher: truth.answer(searcher)))  # type: ignore[misc]
+            results.append(_measured(searcher, truth, truth.answer(searcher, searcher.settings)))
             report(Progress(stage=f"fidelity {fidelity}", finished=True))
     measured = RecallReport(
         stores=tuple(store.location for store in exact.stores),
@@ -188,8 +188,7 @@ def _queries(searcher: Searcher, choice: RecallChoice) -> Queries:
     return sample_queries(searcher.segments, searcher.first_rows, [each] * len(searcher.segments), choice.seed)
 
 
-def _measured(searcher: Searcher, truth: Truth, answer: Callable[[], Found]) -> Measured:
-    found = answer()
+def _measured(searcher: Searcher, truth: Truth, found: Found) -> Measured:
     recalled, variation = truth.recall(searcher, found), truth.variation(searcher, found)
     languages = np.array([searcher.segments[number].info.language for number in truth.queries.segments])
     return Measured(
