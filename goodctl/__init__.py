@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from goodctl.datastore.store import Datastore
     from goodctl.datastore.summary import summary
     from goodctl.errors import GoodctlError
+    from goodctl.index.search import Searcher
     from goodctl.workflows.build import add, build
     from goodctl.workflows.choices import EncodingChoice, Running, Text
+    from goodctl.workflows.index_choice import IndexChoice
     from goodctl.workflows.model_choice import ModelChoice
+    from goodctl.workflows.neighbors import neighbors
+    from goodctl.workflows.recall import RecallChoice, recall
     from goodctl.workflows.selection import Selection
 
 _PLACES = {
@@ -26,13 +30,18 @@ _PLACES = {
     "Datastore": "goodctl.datastore.store",
     "EncodingChoice": "goodctl.workflows.choices",
     "GoodctlError": "goodctl.errors",
+    "IndexChoice": "goodctl.workflows.index_choice",
     "ModelChoice": "goodctl.workflows.model_choice",
+    "RecallChoice": "goodctl.workflows.recall",
     "Running": "goodctl.workflows.choices",
+    "Searcher": "goodctl.index.search",
     "Selection": "goodctl.workflows.selection",
     "Text": "goodctl.workflows.choices",
     "add": "goodctl.workflows.build",
     "build": "goodctl.workflows.build",
     "log": "goodctl.datastore.history",
+    "neighbors": "goodctl.workflows.neighbors",
+    "recall": "goodctl.workflows.recall",
     "summary": "goodctl.datastore.summary",
 }
 
@@ -41,13 +50,18 @@ __all__ = [
     "Datastore",
     "EncodingChoice",
     "GoodctlError",
+    "IndexChoice",
     "ModelChoice",
+    "RecallChoice",
     "Running",
+    "Searcher",
     "Selection",
     "Text",
     "add",
     "build",
     "log",
+    "neighbors",
+    "recall",
     "summary",
 ]
 
