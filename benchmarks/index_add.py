@@ -1,0 +1,102 @@
+"""Claims: adding rows to a store with codes is 20 times as fast as training from scratch, and flat in store size.
+
+    python benchmarks/index_add.py STORE
+
+STORE holds real keys, the rows of a language in each segment; it is only read. The addition is all that ``add`` does
+about the index: measuring how well the codec fits, encoding the new rows, writing their codes. The other side trains
+faiss's ``IVF4096,PQ64`` with its defaults on old and new rows together and adds all of them, which is what published
+code does. Beside it stands goodctl's own ``index`` over everything, and an addition that trains a codec of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from index_stores import CPU, add_copies, copied
+from measuring import Claim, parser, report
+
+from goodctl.datastore.format import KEYS, SegmentInfo
+from goodctl.datastore.repository import writer_lock
+from goodctl.datastore.store import Datastore
+from goodctl.datastore.writer import MAIN
+from goodctl.workflows.coding import Coding, session_version
+from goodctl.workflows.index import index
+from goodctl.workflows.index_choice import IndexChoice
+
+
+def coding_seconds(
+    store: Datastore, source: Datastore, segment: SegmentInfo, rows: int, codec: str, repeats: int
+) -> float:
+    """The shortest time to give codes to a new segment; what is written is taken back."""
+    shortest = float("inf")
+    for _ in range(repeats):
+        with writer_lock(store.location, "benchmark"):
+            session = store.repository.session(MAIN)
+            new = add_copies(source, [segment], session, rows, 1 + max(each.order for each in store.segments))
+            coding = Coding(IndexChoice(codec=codec), CPU, store)
+            started = time.perf_counter()
+            codes = coding.add(session_version(store, session.root, new))
+            shortest = min(shortest, time.perf_counter() - started)
+            assert codes
+    return shortest
+
+
+def textbook_seconds(keys: np.ndarray[Any, Any], factory: str) -> float:
+    """Train with faiss's defaults on all keys and add all of them."""
+    started = time.perf_counter()
+    made = faiss.index_factory(keys.shape[1], factory)
+    made.train(keys)
+    made.add(keys)
+    return time.perf_counter() - started
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("store", help="datastore with at least two segments")
+    options.add_argument("--old", type=int, default=160_000, help="rows of the store (default: %(default)s)")
+    options.add_argument("--new", type=int, default=40_000, help="rows added (default: %(default)s)")
+    options.add_argument("--factory", default="IVF4096,PQ64", help="of the textbook side (default: %(default)s)")
+    options.add_argument("--repeats", type=int, default=5, help="of the additions (default: %(default)s)")
+    options.add_argument("--folder", type=Path, help="on the disk to write to (default: the system's temporary one)")
+    chosen = options.parse_args(arguments)
+
+    source = Datastore.open(chosen.store)
+    first, *_, last = source.segments
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        stores = {}
+        for name, rows in (("small", chosen.old // 8), ("large", chosen.old)):
+            copied(source, [first], Path(folder) / name, rows)
+            index(str(Path(folder) / name), IndexChoice("ivf-sq8"))
+            stores[name] = Datastore.open(str(Path(folder) / name))
+        seconds = {
+            f"add to {store.rows:,}, codec reused": coding_seconds(
+                store, source, last, chosen.new, "reuse", chosen.repeats
+            )
+            for store in stores.values()
+        }
+        small, large = seconds.values()
+        own = coding_seconds(stores["large"], source, last, chosen.new, "new", 1)
+        seconds[f"add to {stores['large'].rows:,}, new codec"] = own
+        both = copied(source, [first, last], Path(folder) / "both", None)
+        keys = np.concatenate([both.read(first, KEYS)[: chosen.old], both.read(both.segments[1], KEYS)[: chosen.new]])
+        textbook = textbook_seconds(keys.astype(np.float32), chosen.factory)
+        seconds[f"textbook: {chosen.factory} on {len(keys):,}"] = textbook
+        whole = copied(source, [first, last], Path(folder) / "whole", chosen.old // 2 + chosen.new // 2)
+        retrained = index(whole.location, IndexChoice("ivf-sq8")).seconds
+        seconds[f"goodctl index over {whole.rows:,}, tuning included"] = retrained
+    claims = [
+        Claim("textbook/add", textbook / large, ">= 20"),
+        Claim("large/small", large / small, "<= 1.2"),
+        Claim("index/add", retrained / large),
+        Claim("textbook/add_with_new_codec", textbook / own),
+    ]
+    report(chosen, [{"measured": name, "seconds": value} for name, value in seconds.items()], claims)
+
+
+if __name__ == "__main__":
+    main()
