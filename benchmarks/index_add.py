@@ -21,9 +21,9 @@ from index_stores import CPU, add_copies, copied
 from measuring import Claim, parser, report
 
 from goodctl.datastore.format import KEYS, SegmentInfo
+from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import writer_lock
 from goodctl.datastore.store import Datastore
-from goodctl.datastore.writer import MAIN
 from goodctl.workflows.coding import Coding, session_version
 from goodctl.workflows.index import index
 from goodctl.workflows.index_choice import IndexChoice

@@ -2,7 +2,7 @@
 
     python benchmarks/index_open.py STORE
 
-STORE holds about a million rows; it is only read. Assembling: the first use of a store with codes, whose cache is empty.
+STORE holds about a million rows; it is only read. Assembling: the first use of a store with codes and an empty cache.
 Opening: the same with the cache there. After an addition: the first use of the version with one more segment, beside
 that of the whole. Memory: what a process has more after all lists were searched than before the store was opened,
 mapped files included; imports and a first search of a small store come before.

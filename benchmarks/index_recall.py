@@ -4,8 +4,8 @@
 
 STORE holds real keys, about a million; it is only read. Queries are keys of a store of other text by the same model;
 without it they are rows of STORE itself, asked for as if their own documents were not there. Each kind gets its codes
-in a temporary copy, as ``goodctl datastore index`` makes them. Exact search and each fidelity answer by turns, in batches
-of 200, 8 and 1 queries; the shortest time counts.
+in a temporary copy, as ``goodctl datastore index`` makes them. Exact search and each fidelity answer by turns, in
+batches of 200, 8 and 1 queries; the shortest time counts.
 """
 
 from __future__ import annotations

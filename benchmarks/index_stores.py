@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from goodctl.datastore.content import ContentHash
@@ -19,9 +20,9 @@ from goodctl.datastore.format import (
     SegmentInfo,
 )
 from goodctl.datastore.parts import segment_group, write_part
+from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository, Session, writer_lock
 from goodctl.datastore.store import Datastore
-from goodctl.datastore.writer import MAIN
 from goodctl.workflows.coding import Coding, session_version
 from goodctl.workflows.index_choice import IndexChoice
 
@@ -60,7 +61,7 @@ def add_copies(
             if left <= 0:
                 break
             arrays = part.read_all()
-            count = int((arrays[OFFSETS][1:] <= left).sum()) or 1  # documents
+            count = int((arrays[OFFSETS][1:].astype(np.int64) <= left).sum()) or 1  # documents
             end = int(arrays[OFFSETS][count])
             arrays = {
                 KEYS: arrays[KEYS][:end],
