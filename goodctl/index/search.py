@@ -197,32 +197,38 @@ class Searcher:
             )
         return checked
 
-    def find(self, queries: npt.NDArray[np.float32], k: int, settings: dict[str, Settings]) -> Found:
+    def find(self, queries: npt.NDArray[np.float32], k: int, settings: dict[str, Settings], spare: int = 0) -> Found:
         """What certain settings find, and no more: places stay empty where the lists looked at hold too little.
 
         Args:
             queries: (B, D) float32, finite.
             k: At least 1, at most the rows.
             settings: Of each codec.
+            spare: Further neighbours, for who will leave some out; re-ranking stays as deep as k makes it.
+
+        Returns:
+            (B, k + spare).
         """
+        wanted = k + spare
         finds, fine = [], []
         exact_places = self._exact_places()
         if exact_places:
             rows = sum(len(place.keys) for place in exact_places)
-            finds.append(exact.search(exact_places, queries, min(k, rows), self.device))
+            finds.append(exact.search(exact_places, queries, min(wanted, rows), self.device))
         mixed = len(self.codecs) + bool(exact_places) > 1  # distances of one codec mean nothing beside another's
         for name, codec in self.codecs.items():
             depth = settings[name].rerank
-            found = self._search_codes(codec, settings[name].nprobe, queries, k * max(depth, 1))
+            found = self._search_codes(codec, settings[name].nprobe, queries, k * max(depth, 1) + spare)
             if mixed and not depth and codec.info.error <= FINE_ERROR:
                 fine.append(found)
             elif depth or mixed:
-                finds.append(reranked(self.places(), queries, found, k))
+                finds.append(reranked(self.places(), queries, found, wanted))
             else:
                 finds.append(found)
         if fine:  # near enough to the truth to choose who is compared, not to compare
-            finds.append(reranked(self.places(), queries, merged(fine, math.ceil(FINE_MARGIN * k)), k))
-        return merged(finds, k)
+            pool = merged(fine, math.ceil(FINE_MARGIN * k) + spare)
+            finds.append(reranked(self.places(), queries, pool, wanted))
+        return merged(finds, wanted)
 
     def _completed(self, queries: npt.NDArray[np.float32], found: Found, settings: dict[str, Settings]) -> Found:
         """Look into more lists for queries whose lists held fewer than k rows."""

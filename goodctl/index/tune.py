@@ -60,8 +60,8 @@ class Truth:
 
     def answer(self, searcher: Searcher, settings: dict[str, Settings]) -> Found:
         """What settings find, without the queries' own documents: (B, K), no more lists than they say."""
-        wide = min(self.k + self.queries.excluded, searcher.rows)
-        return self.queries.without_own_document(searcher.find(self.queries.keys, wide, settings), self.k)
+        found = searcher.find(self.queries.keys, self.k, settings, self.queries.excluded)
+        return self.queries.without_own_document(found, self.k)
 
     def variation(self, searcher: Searcher, found: Found) -> npt.NDArray[np.float64]:
         """Total variation of an answer from the exact one, for each query."""
