@@ -147,11 +147,11 @@ def recall(
         queries: (B, D) float32.
 
     Returns:
-        (B,) float64.
+        (B,) float64; 1 where there are no neighbours to be found.
     """
     distances = distances_to(places, queries, np.sort(other.rows, axis=1))
     there = (exact.rows >= 0).sum(1)
     best = distances_to(places, queries, np.sort(exact.rows, axis=1))  # computed in the same way, for ties
     last = np.where(np.isfinite(best), best, -np.inf).max(1, initial=-np.inf)
     near = (distances <= (last * (1 + SAME_DISTANCE) + 1e-6)[:, None]).sum(1)
-    return np.asarray(np.minimum(near, there) / np.maximum(there, 1))
+    return np.where(there > 0, np.minimum(near, there) / np.maximum(there, 1), 1.0)

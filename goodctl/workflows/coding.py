@@ -76,10 +76,10 @@ class Coding:
         Returns:
             Segment id to what was decided; segments that are searched exactly are not in it.
         """
-        known = self._current_codecs()
         if self.choice.kind in {EXACT, NONE}:
             return {}
-        if not known or self.choice.kind not in {AUTO, *(info.kind for info in known.values())}:
+        known = {name: info for name, info in self._current_codecs().items() if self._may_serve(info)}
+        if not known:
             return self._first_codes(version)
         return self._grown(version, known)
 
@@ -94,11 +94,17 @@ class Coding:
         return self._trained(version, kind, factory)
 
     def _current_codecs(self) -> dict[str, CodecInfo]:
+        """The codecs of the store, in the order in which its segments came to use them."""
         if self.store is None:
             return {}
-        used = {segment.codes.codec for segment in self.store.segments if segment.codes}
+        used = dict.fromkeys(segment.codes.codec for segment in self.store.segments if segment.codes)
         infos = codec_infos(self.store.root, self.store.location)
-        return {name: infos[name] for name in sorted(used) if name in infos}
+        return {name: infos[name] for name in used if name in infos}
+
+    def _may_serve(self, info: CodecInfo) -> bool:
+        """Whether a codec is of the kind that was asked for."""
+        kind = self.choice.kind
+        return kind == AUTO or (kind == info.kind and (kind != FACTORY or info.factory == self.choice.index))
 
     def _first_codes(self, version: Datastore) -> dict[str, SegmentCodes]:
         """Codes for a store that had none: always where they were asked for, else where the new rows are many."""
@@ -155,7 +161,7 @@ class Coding:
             result[segment.id] = decision.fit.codes
         if left:
             rest = replace(version, segments=tuple(left))
-            newest = next(iter(known.values()))
+            newest = list(known.values())[-1]
             kind = self.choice.kind if self.choice.kind != AUTO else newest.kind
             if kind == FACTORY:
                 factory = self.choice.index if self.choice.kind == FACTORY else newest.factory

@@ -31,7 +31,7 @@ class IndexResult:
 
     Attributes:
         store: As the user named it.
-        snapshot: Id of the new version.
+        snapshot: Id of the new version; of the newest one, where exact search was chosen for a store without codes.
         rows: Rows of the store.
         kind: ``exact``, ``ivf-sq8``, ``ivf-pq`` or ``factory``.
         factory: faiss factory string; empty for ``exact``.
@@ -107,6 +107,9 @@ def index(store: str, choice: IndexChoice | None = None, running: IndexRun | Non
             running.report(Progress("", note=f"index: {advice.kind}, since {advice.reason}"))
         repository = current.repository
         before = repository.disk_bytes()
+        if advice is not None and advice.kind == EXACT and not _has_codes(current):
+            running.report(Progress("", note="nothing to change: the store has no codes"))
+            return _result(store, current.version.id, None, EXACT, advice, time.monotonic() - started, before)
         session = repository.session(MAIN)
         coding = Coding(choice, device, None, running.report, running.interruption)
         with translated_errors(store, "write to"), running.interruption.deferring():
@@ -144,6 +147,10 @@ def _advice(current: Datastore, choice: IndexChoice, device: Any) -> Advice | No
         budget_bytes=choice.memory_budget_bytes,
         faiss_installed=is_installed(),
     )
+
+
+def _has_codes(current: Datastore) -> bool:
+    return any(segment.codes for segment in current.segments) or bool(codec_infos(current.root, current.location))
 
 
 def _describe(session: Session, current: Datastore, codes: dict[str, SegmentCodes]) -> None:
