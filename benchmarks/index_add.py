@@ -3,10 +3,10 @@
     python benchmarks/index_add.py STORE
 
 STORE holds real keys, the rows of a language in each segment; it is only read. The addition is all that ``add`` does
-about the index: measuring how well the codec fits, encoding the new rows, writing their codes. A store that has grown by
-additions is compared with what it was before. The other side trains
-faiss's ``IVF4096,PQ64`` with its defaults on old and new rows together and adds all of them, which is what published
-code does. Beside it stands goodctl's own ``index`` over everything, and an addition that trains a codec of its own.
+about the index: measuring how well the codec fits, encoding the new rows, writing their codes. A store that has grown
+by additions is compared with what it was before. The other side trains faiss's ``IVF4096,PQ64`` with its defaults on
+old and new rows together and adds all of them, which is what published code does. Beside it stands goodctl's own
+``index`` over everything, and an addition that trains a codec of its own.
 """
 
 from __future__ import annotations

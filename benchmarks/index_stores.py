@@ -23,6 +23,8 @@ from goodctl.datastore.parts import segment_group, write_part
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository, Session, writer_lock
 from goodctl.datastore.store import Datastore
+from goodctl.index.measure import Queries, sample_queries
+from goodctl.index.search import Searcher
 from goodctl.workflows.coding import Coding, session_version
 from goodctl.workflows.index_choice import IndexChoice
 
@@ -36,7 +38,7 @@ def copied(source: Datastore, segments: Sequence[SegmentInfo], target: Path, mos
         source: Where the segments are.
         segments: In order.
         target: A new folder.
-        most_rows: Of each segment; whole documents are taken until they reach it.
+        most_rows: Of each segment, at most; whole documents are taken.
     """
     with writer_lock(str(target), "benchmark"):
         repository = Repository.create(str(target))
@@ -58,10 +60,10 @@ def add_copies(
         content = ContentHash()
         for part in source.parts(segment):
             left = part.rows if most_rows is None else most_rows - rows
-            if left <= 0:
-                break
             arrays = part.read_all()
-            count = int((arrays[OFFSETS][1:].astype(np.int64) <= left).sum()) or 1  # documents
+            count = int((arrays[OFFSETS][1:] <= left).sum())  # documents
+            if not count:
+                break
             end = int(arrays[OFFSETS][count])
             arrays = {
                 KEYS: arrays[KEYS][:end],
@@ -100,3 +102,35 @@ def describe(session: Session, segments: Sequence[SegmentInfo], codes: Mapping[s
     for each in segments:
         if each.id in codes:
             segment_group(session.root, each.id).attrs.update({"codes": asdict(codes[each.id])})
+
+
+def queries_for(searcher: Searcher, held_out: str | None, count: int) -> Queries:
+    """Queries from all languages of a store evenly, in random order: the first few are of several languages.
+
+    Args:
+        searcher: Of the store.
+        held_out: A store of other text in the same languages, whose keys are asked for; nothing is left out of their
+            answers. Without it they are rows of the store, asked for as if their own documents were not there.
+        count: How many.
+    """
+    each = -(-count // len(searcher.segments))
+    if held_out is None:
+        found = sample_queries(searcher.segments, searcher.first_rows, [each] * len(searcher.segments))
+    else:
+        found = _held_out(searcher, Datastore.open(held_out), each)
+    order = np.random.default_rng(0).permutation(len(found.keys))[:count]
+    return Queries(found.keys[order], found.first[order], found.last[order], found.segments[order])
+
+
+def _held_out(searcher: Searcher, other: Datastore, each: int) -> Queries:
+    rng = np.random.default_rng(0)
+    keys, numbers = [], []
+    for number, segment in enumerate(searcher.segments):
+        same = [info for info in other.segments if info.language == segment.info.language]
+        if not same:
+            raise SystemExit(f"{other.location} has no text in {segment.info.language}.")
+        found = other.read(same[0], KEYS)
+        keys.append(found[rng.choice(len(found), min(each, len(found)), replace=False)])
+        numbers.append(np.full(len(keys[-1]), number))
+    nothing = np.zeros(sum(map(len, keys)), np.int64)
+    return Queries(np.concatenate(keys).astype(np.float32), nothing, nothing, np.concatenate(numbers))

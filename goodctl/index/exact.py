@@ -62,14 +62,13 @@ def search(places: Sequence[Place], queries: npt.NDArray[np.float32], k: int, de
 
 
 def _search_block(places: Sequence[Place], queries: npt.NDArray[np.float32], k: int, device: torch.device) -> Found:
-    best = _Best(len(queries), k, device)
     middle = _middle(places, device)  # (D,)
     moved = torch.from_numpy(queries).to(device) - middle  # (B, D)
     squares = (moved * moved).sum(1, keepdim=True)  # (B, 1)
+    best = _Best(k, squares)
     block_rows = CUDA_BLOCK_ROWS if device.type == "cuda" else BLOCK_ROWS
     block = torch.empty(block_rows, queries.shape[1], device=device)
     products = torch.empty(len(queries), block_rows, device=device)
-    largest = float(squares.max())
     for place in places:
         keys = place.tensor()
         for start in range(0, len(keys), block_rows):
@@ -77,18 +76,16 @@ def _search_block(places: Sequence[Place], queries: npt.NDArray[np.float32], k: 
             part = block[:count].copy_(keys[start : start + count])
             part -= middle
             key_squares = torch.linalg.vecdot(part, part)  # (n,)
-            largest = max(largest, float(key_squares.max()))
             distances = products if count == block_rows else products.new_empty(len(queries), count)
             torch.addmm(key_squares[None], moved, part.T, alpha=-2, out=distances)  # (B, n), short of |q|²
-            best.offer(distances, place.first_row + start, tolerance=_TOLERANCE * largest)
-    distances, rows = best.candidates(_TOLERANCE * largest)  # (B, C)
+            best.offer(distances, place.first_row + start)
+    distances, rows, tolerance = best.candidates()  # (B, C), (B, C), (B, 1)
     distances = distances + squares
-    return _settled(places, queries, k, distances.cpu().numpy(), rows.cpu().numpy(), _TOLERANCE * largest)
+    return _settled(places, queries, k, distances.cpu().numpy(), rows.cpu().numpy(), tolerance.cpu().numpy())
 
 
 _TOLERANCE = 4e-6
-"""Bound for the error of a distance from a product, as a share of the largest squared norm: some units of 2**-23 for
-each of the three sums."""
+"""Bound for the error of a distance from a product, as a share of |q|² + |k|²: some units of 2**-23 for each sum."""
 
 
 def _middle(places: Sequence[Place], device: torch.device) -> torch.Tensor:
@@ -100,19 +97,20 @@ def _middle(places: Sequence[Place], device: torch.device) -> torch.Tensor:
 class _Best:
     """The smallest distances so far of each query, with all that cannot be told from the k-th of them."""
 
-    def __init__(self, queries: int, k: int, device: torch.device) -> None:
+    def __init__(self, k: int, squares: torch.Tensor) -> None:
         self.k = k
-        self._distances = torch.empty(queries, 0, device=device)
-        self._rows = torch.empty(queries, 0, dtype=torch.int64, device=device)
+        self._squares = squares
+        self._distances = torch.empty(len(squares), 0, device=squares.device)
+        self._rows = torch.empty(len(squares), 0, dtype=torch.int64, device=squares.device)
         self._bound: torch.Tensor | None = None  # (B, 1): what is above cannot be among the best
         self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._columns = 0
 
-    def offer(self, distances: torch.Tensor, first_row: int, tolerance: float) -> None:
+    def offer(self, distances: torch.Tensor, first_row: int) -> None:
         """Take a block of distances (B, n) to rows from ``first_row`` on."""
         if self._bound is None:
             rows = torch.arange(first_row, first_row + distances.shape[1], device=distances.device)
-            self._keep(distances.clone(), rows.expand(len(distances), -1), tolerance)
+            self._keep(distances.clone(), rows.expand(len(distances), -1))
             return
         query, column = torch.nonzero(distances <= self._bound, as_tuple=True)
         if not len(query):
@@ -124,20 +122,21 @@ class _Best:
         kept[query, position] = distances[query, column]
         rows = torch.full((len(distances), width), NOTHING, dtype=torch.int64, device=query.device)
         rows[query, position] = column + first_row
-        self._keep(kept, rows, tolerance)
+        self._keep(kept, rows)
 
-    def _keep(self, distances: torch.Tensor, rows: torch.Tensor, tolerance: float) -> None:
+    def _keep(self, distances: torch.Tensor, rows: torch.Tensor) -> None:
         self._pending.append((distances, rows))
         self._columns += distances.shape[1]
         if self._columns >= self.k:
-            self._condense(tolerance)
+            self._condense()
 
-    def _condense(self, tolerance: float) -> None:
+    def _condense(self) -> None:
         distances = torch.cat([self._distances, *(each for each, _ in self._pending)], 1)
         rows = torch.cat([self._rows, *(each for _, each in self._pending)], 1)
         self._pending, self._columns = [], 0
         if distances.shape[1] > self.k:
-            bound = torch.kthvalue(distances, self.k, dim=1, keepdim=True).values + 2 * tolerance  # (B, 1)
+            last = torch.kthvalue(distances, self.k, dim=1, keepdim=True).values  # (B, 1)
+            bound = last + 2 * self._tolerance(last)
             width = int((distances <= bound).sum(1).max())
             # Stable, and rows come in ascending order: of many equal ones the first stay.
             width = min(width, self.k + MOST_UNCERTAIN)
@@ -146,10 +145,16 @@ class _Best:
             self._bound = bound
         self._distances, self._rows = distances, rows
 
-    def candidates(self, tolerance: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Distances and rows (B, C) of all candidates."""
-        self._condense(tolerance)
-        return self._distances, self._rows
+    def _tolerance(self, last: torch.Tensor) -> torch.Tensor:
+        """Error (B, 1) of distances like the k-th, given short of |q|²: a key so near has at most the norm |q| + |q - k|."""
+        norm = self._squares.sqrt() + (last + self._squares).clamp(min=0).sqrt()
+        return _TOLERANCE * (self._squares + norm * norm)
+
+    def candidates(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Distances and rows (B, C) of all candidates, and the error (B, 1) of distances near the k-th."""
+        self._condense()
+        last = self._distances[:, min(self.k, self._distances.shape[1]) - 1 :][:, :1]
+        return self._distances, self._rows, self._tolerance(last)
 
 
 def _settled(
@@ -158,7 +163,7 @@ def _settled(
     k: int,
     distances: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int64],
-    tolerance: float,
+    tolerance: npt.NDArray[np.float32],
 ) -> Found:
     """Choose k of the candidates: those that are surely nearer, then the uncertain ones by exact distance and row."""
     distances = np.maximum(distances, 0)

@@ -34,7 +34,11 @@ def library() -> Any:
 
 def is_installed() -> bool:
     """Whether faiss can be imported."""
-    return importlib.util.find_spec("faiss") is not None
+    try:
+        library()
+    except MissingDependency:
+        return False
+    return True
 
 
 def shortened(error: Exception) -> str:

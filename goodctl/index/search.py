@@ -212,10 +212,12 @@ class Searcher:
         wanted = k + spare
         finds, fine = [], []
         exact_places = self._exact_places()
+        mixed = len(self.codecs) + bool(exact_places) > 1  # distances of one codec mean nothing beside another's
         if exact_places:
             rows = sum(len(place.keys) for place in exact_places)
-            finds.append(exact.search(exact_places, queries, min(wanted, rows), self.device))
-        mixed = len(self.codecs) + bool(exact_places) > 1  # distances of one codec mean nothing beside another's
+            found = exact.search(exact_places, queries, min(wanted, rows), self.device)
+            # Beside others, computed as theirs are: equal keys have equal distances, and the row number decides.
+            finds.append(reranked(self.places(), queries, found, found.rows.shape[1]) if mixed else found)
         for name, codec in self.codecs.items():
             depth = settings[name].rerank
             found = self._search_codes(codec, settings[name].nprobe, queries, k * max(depth, 1) + spare)

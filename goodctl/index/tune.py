@@ -84,8 +84,8 @@ def tuned(
 ) -> dict[str, dict[str, Any]]:
     """The cheapest settings of a codec for each fidelity.
 
-    Cost is counted in rows looked at, a candidate that is compared by its key as several. Nothing is decided by a clock:
-    the same store gives the same settings.
+    Cost is counted in rows looked at, a candidate compared by its key as several. Nothing is decided by a clock: the
+    same store gives the same settings.
 
     Args:
         searcher: Of this codec alone.

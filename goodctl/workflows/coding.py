@@ -28,11 +28,13 @@ from goodctl.index.kinds import (
     EXACT,
     FACTORY,
     NONE,
+    ROW_BYTES,
+    VALUE_BYTES,
     factory_for,
     lists_for,
     training_rows,
 )
-from goodctl.index.library import is_installed
+from goodctl.index.library import built, is_installed
 from goodctl.index.measure import sample_queries
 from goodctl.index.sampling import sample_keys
 from goodctl.index.search import Searcher
@@ -138,7 +140,15 @@ class Coding:
         budget, code_bytes = self.choice.memory_budget_bytes, None
         if budget is not None:
             code_bytes = max(1, budget // max(version.rows, 1) - 10)
-        return kind, factory_for(name, version.rows, version.header.dimension, code_bytes)
+        factory = factory_for(name, version.rows, version.header.dimension, code_bytes)
+        row_bytes = int(built(factory, version.header.dimension).sa_code_size()) + ROW_BYTES + VALUE_BYTES
+        if budget is not None and version.rows * row_bytes > budget:
+            raise UsageError(
+                f"{factory} over {version.rows:,} rows needs {version.rows * row_bytes / 1e6:,.1f} MB; "
+                f"the memory budget is {budget / 1e6:,.1f} MB.",
+                hint="Choose --index auto, which finds a kind that fits, or raise --memory-budget.",
+            )
+        return kind, factory
 
     def _grown(self, version: Datastore, known: Mapping[str, CodecInfo]) -> dict[str, SegmentCodes]:
         """Codes for segments that join others with codes: of a codec that fits, or of a new one for all the rest."""
@@ -166,7 +176,7 @@ class Coding:
             if kind == FACTORY:
                 factory = self.choice.index if self.choice.kind == FACTORY else newest.factory
             else:
-                factory = factory_for(kind, rest.rows, rest.header.dimension, _code_bytes(newest))
+                factory = factory_for(kind, rest.rows, rest.header.dimension, _code_bytes(codecs[newest.id]))
             result |= self._trained(rest, kind, factory)
         return result
 
@@ -235,8 +245,9 @@ class Coding:
         self.report(Progress("", note=sentence))
 
 
-def _code_bytes(info: CodecInfo) -> int | None:
-    return info.code_size if info.code_size < info.dimension else None
+def _code_bytes(codec: Codec) -> int | None:
+    """Bytes of a product quantiser's code, so that a new one is as small; None for longer codes."""
+    return codec.bare_code_size if codec.bare_code_size < codec.info.dimension else None
 
 
 def session_version(store: Datastore, root: zarr.Group, segments: Sequence[SegmentInfo]) -> Datastore:

@@ -15,8 +15,11 @@ import pytest
 from goodctl.corpus import Corpus
 from goodctl.datastore.store import Datastore
 from goodctl.errors import ExistsError, NotFoundError
+from goodctl.index.search import Searcher
 from goodctl.workflows.build import add, build
 from goodctl.workflows.choices import EncodingChoice, Text
+from goodctl.workflows.index import index
+from goodctl.workflows.index_choice import IndexChoice
 from goodctl.workflows.model_choice import ModelChoice
 
 pytestmark = pytest.mark.slow
@@ -129,3 +132,40 @@ def test_add(tmp_path: Path, tiny: str) -> None:
             add(str(copy), text(file, "fr"), choice, encoding=ENCODING)
         shutil.rmtree(copy)
     assert resumed >= KILLS // 4
+
+
+def test_index(tmp_path: Path, tiny: str) -> None:
+    choice = ModelChoice(tiny, device="cpu", precision="fp32")
+    first = tmp_path / "first"
+    english = text(write_texts(tmp_path / "en.txt", "sentence", 1500), "en")
+    build(str(first), english, choice, index=IndexChoice("exact"))
+    before = contents(first)
+    arguments = [sys.executable, "-m", "goodctl", "datastore", "index", "", "--index", "ivf-sq8", "-k", "32"]
+    whole = tmp_path / "whole"
+    shutil.copytree(first, whole)
+    arguments[5] = str(whole)
+    assert run(arguments, None)  # the first one also fills the system's caches
+    started = time.monotonic()
+    assert run(arguments, None)
+    whole_s = time.monotonic() - started
+    codec = Datastore.open(str(whole)).segments[0].codes
+    assert codec is not None
+    rng = np.random.default_rng(2)
+    kills = unfinished = 0
+    while kills < KILLS:
+        store = tmp_path / "s"
+        shutil.copytree(first, store)
+        arguments[5] = str(store)
+        kills += not run(arguments, rng.uniform(0.55, 0.99) * whole_s)
+        assert contents(store) == before
+        now = Datastore.open(str(store)).segments[0].codes
+        unfinished += now is None
+        assert now is None or now.codec == codec.codec, "all or nothing"
+        index(str(store), IndexChoice("ivf-sq8", k=32))
+        again = Datastore.open(str(store)).segments[0].codes
+        assert again is not None
+        assert again.codec == codec.codec
+        searcher = Searcher.open([str(store)])
+        assert len(searcher.search(np.zeros((1, searcher.header.dimension), np.float32), 40).rows[0]) == 40
+        shutil.rmtree(store)
+    assert unfinished >= KILLS // 4

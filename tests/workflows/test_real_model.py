@@ -17,7 +17,10 @@ from goodctl.datastore.summary import summary
 from goodctl.errors import IncompatibleError
 from goodctl.workflows.build import add, build
 from goodctl.workflows.choices import EncodingChoice, Text
+from goodctl.workflows.index_choice import IndexChoice
 from goodctl.workflows.model_choice import ModelChoice
+from goodctl.workflows.neighbors import neighbors
+from goodctl.workflows.recall import RecallChoice, recall
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +93,36 @@ def test_neighbours_share_their_next_token_far_more_than_chance(store: str) -> N
     agreement = float((values == values[nearest]).mean())
     chance = float((np.bincount(values) / len(values)) @ (np.bincount(values) / len(values)))
     assert agreement > 5 * chance
+
+
+def test_the_nearest_row_to_a_prompt_is_where_the_text_goes_on(store: str) -> None:
+    report = neighbors([store], "Thank you so much for", k=5)
+    nearest = report.neighbors[0]
+    assert (nearest.token, nearest.language, nearest.line) == (" watering", "en", 4)
+    assert nearest.source.endswith("en.txt")
+    assert nearest.match_tokens >= 4
+    assert nearest.match.endswith("so much for")
+    assert [each.distance for each in report.neighbors] == sorted(each.distance for each in report.neighbors)
+    assert sum(each.share for each in report.predictions) == pytest.approx(1)
+    japanese = neighbors([store], "昨日は友達と公園を散歩", k=3)
+    assert japanese.neighbors[0].language == "ja"
+
+
+def test_codes_of_a_language_added_later_are_as_faithful(store: str, tmp_path: Path) -> None:
+    location = str(tmp_path / "coded")
+    options = IndexChoice("ivf-sq8", k=64)
+    model = ModelChoice("gemma3-270m")
+    build(location, Text(Corpus((str(EXAMPLES / "en.txt"),), language="en")), model, index=options)
+    french = Text(Corpus((str(EXAMPLES / "fr.txt"),), language="fr"))
+    added = add(location, french, index=IndexChoice(codec="new", k=64))
+    assert any("new codec for fr" in sentence for sentence in added.index)
+    assert len({segment.codes.codec for segment in Datastore.open(location).segments if segment.codes}) == 2
+    report = recall([location], RecallChoice(k=64, queries=100))
+    high = next(each for each in report.results if each.fidelity == "high")
+    assert set(high.languages) == {"en", "fr"}
+    for figures in high.languages.values():
+        assert figures.tv <= 0.04
+        assert figures.recall >= 0.9
 
 
 def test_layer_output_overflows_float16_and_says_so(store: str, tmp_path: Path) -> None:
