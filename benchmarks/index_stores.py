@@ -61,7 +61,7 @@ def add_copies(
         for part in source.parts(segment):
             left = part.rows if most_rows is None else most_rows - rows
             arrays = part.read_all()
-            count = int((arrays[OFFSETS][1:] <= left).sum())  # documents
+            count = int((arrays[OFFSETS][1:].astype(np.int64) <= left).sum())  # documents
             if not count:
                 break
             end = int(arrays[OFFSETS][count])
