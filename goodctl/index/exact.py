@@ -146,7 +146,7 @@ class _Best:
         self._distances, self._rows = distances, rows
 
     def _tolerance(self, last: torch.Tensor) -> torch.Tensor:
-        """Error (B, 1) of distances like the k-th, given short of |q|²: a key so near has at most the norm |q| + |q - k|."""
+        """Error (B, 1) of distances like the k-th, given short of |q|²; a key so near is at most |q| + |q - k| long."""
         norm = self._squares.sqrt() + (last + self._squares).clamp(min=0).sqrt()
         return _TOLERANCE * (self._squares + norm * norm)
 
