@@ -11,35 +11,29 @@ from rich.table import Table
 
 from goodctl.cli import render_search
 from goodctl.cli.tables import facts, plain_table
-from goodctl.cli.units import duration, size, when
+from goodctl.cli.units import counted, duration, size, when
 
 if TYPE_CHECKING:  # their modules load torch, which looking into a store does not need
     from goodctl.datastore.history import LogEntry
     from goodctl.workflows.writing import WriteResult
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def written(verb: str, result: WriteResult) -> Iterator[RenderableType]:
     """What a build or an addition has done."""
     yield (
-        f"[bold]{verb} {escape(result.store)}[/bold]: {_counted(result.rows, 'row')} from "
-        f"{_counted(result.documents, 'document')} in {duration(result.seconds)} ({result.rows_per_second:,.0f} rows/s)"
+        f"[bold]{verb} {escape(result.store)}[/bold]: {counted(result.rows, 'row')} from "
+        f"{counted(result.documents, 'document')} in {duration(result.seconds)} ({result.rows_per_second:,.0f} rows/s)"
     )
     table = facts()
     table.add_row("model", escape(f"{result.model} on {result.device}, {result.precision}"))
     table.add_row("languages", _languages(result.languages))
     table.add_row("written", size(result.bytes_written))
     if result.resumed_rows:
-        table.add_row("resumed", f"{_counted(result.resumed_rows, 'row')} came from an interrupted run")
+        table.add_row("resumed", f"{counted(result.resumed_rows, 'row')} came from an interrupted run")
     if result.skipped:
-        table.add_row("skipped", f"{_counted(result.skipped, 'document')} without a row: empty, or a single token")
+        table.add_row("skipped", f"{counted(result.skipped, 'document')} without a row: empty, or a single token")
     if result.store_rows != result.rows:
-        table.add_row(
-            "store", f"{_counted(result.store_rows, 'row')} of {_counted(result.store_documents, 'document')}"
-        )
+        table.add_row("store", f"{counted(result.store_rows, 'row')} of {counted(result.store_documents, 'document')}")
     for sentence in result.index:
         name, _, rest = sentence.partition(": ")
         table.add_row(name, escape(rest))
@@ -54,8 +48,8 @@ def _languages(rows: Mapping[str, int]) -> str:
 def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     """A store's description."""
     yield (
-        f"[bold]{escape(described['store'])}[/bold]: {_counted(described['rows'], 'row')} of "
-        f"{_counted(described['documents'], 'document')}"
+        f"[bold]{escape(described['store'])}[/bold]: {counted(described['rows'], 'row')} of "
+        f"{counted(described['documents'], 'document')}"
     )
     table, model, disk = facts(), described["model"], described["disk"]
     revision = f" at {model['revision'][:12]}" if model["revision"] else ""
@@ -77,7 +71,7 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     table.add_row("format", f"{described['format_version']}, made by {escape(described['created_by'])}")
     for left in described["unfinished"]:
         table.add_row(
-            "unfinished", f"{_counted(left['rows'], 'row')} of an interrupted run, {when(left['checkpoint'])} UTC"
+            "unfinished", f"{counted(left['rows'], 'row')} of an interrupted run, {when(left['checkpoint'])} UTC"
         )
     yield table
     yield ""
@@ -99,7 +93,7 @@ def _search(described: Mapping[str, Any]) -> str:
         return "exact: no codes are stored"
     kinds = ", ".join(dict.fromkeys(each["kind"] for each in described["codecs"]))
     exact = described["rows"] - coded
-    return f"{kinds} by {_counted(len(described['codecs']), 'codec')}" + (f"; {exact:,} rows exactly" if exact else "")
+    return f"{kinds} by {counted(len(described['codecs']), 'codec')}" + (f"; {exact:,} rows exactly" if exact else "")
 
 
 def _segments(segments: Sequence[Mapping[str, Any]]) -> Table:

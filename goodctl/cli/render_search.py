@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from goodctl.cli.tables import facts, plain_table
-from goodctl.cli.units import duration, size, when
+from goodctl.cli.units import counted, duration, size, when
 
 if TYPE_CHECKING:
     from goodctl.workflows.index import IndexResult
@@ -90,7 +90,7 @@ def neighbored(result: NeighborReport) -> Iterator[RenderableType]:
     """What ``neighbors`` has found."""
     yield (
         f"[bold]{', '.join(map(escape, result.stores))}[/bold]: {result.k:,} nearest rows "
-        f"after {escape(repr(result.text))} ({result.tokens:,} tokens, fidelity {result.fidelity})"
+        f"after {escape(repr(result.text))} ({counted(result.tokens, 'token')}, fidelity {result.fidelity})"
     )
     yield ""
     table = plain_table(None, ("distance", "next token", "language", "source", "text before"), left=_LEFT)

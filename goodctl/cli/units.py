@@ -25,3 +25,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(count: int, word: str) -> str:
+    """A number and what it counts: ``1 row``, ``2 rows``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -85,11 +85,15 @@ def advise(
     if needed > budget:
         raise UsageError(
             f"No index of {rows:,} rows fits into {_size(budget)}: the smallest needs {_size(needed)}.",
-            hint=f"Give at least --memory-budget {-(-needed // 10**6)}MB, or make several stores.",
+            hint=f"Give at least --memory-budget {-(-needed // 1000)}kB, or make several stores.",
         )
     text = f"codes of {dimension} bytes need {_size(quantised)}, and the memory budget is {_size(budget)}"
     return Advice(IVF_PQ, factory_for(IVF_PQ, rows, dimension, most), needed, text)
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+    unit, name = next((each for each in _UNITS if count >= each[0]), (1, "B"))
+    return f"{count / unit:,.1f} {name}" if unit > 1 else f"{count:,.0f} B"
+
+
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))

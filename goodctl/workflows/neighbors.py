@@ -130,6 +130,8 @@ def neighbors(
         IncompatibleError: Another model than the store's.
         NotFoundError: There is no such store.
     """
+    if k < 1:
+        raise UsageError(f"-k {k}: it must be at least 1.", hint="Leave it out for 8.")
     if temperature is not None and temperature <= 0:
         raise UsageError(f"--temperature {temperature}: it must be above 0.", hint="Leave it out for auto.")
     model = model or ModelChoice()
