@@ -85,7 +85,7 @@ def advise(
     if needed > budget:
         raise UsageError(
             f"No index of {rows:,} rows fits into {_size(budget)}: the smallest needs {_size(needed)}.",
-            hint=f"Give at least --memory-budget {-(-needed // 1000)}kB, or make several stores.",
+            hint=f"Give at least --memory-budget {_at_least(needed)}, or make several stores.",
         )
     text = f"codes of {dimension} bytes need {_size(quantised)}, and the memory budget is {_size(budget)}"
     return Advice(IVF_PQ, factory_for(IVF_PQ, rows, dimension, most), needed, text)
@@ -94,6 +94,11 @@ def advise(
 def _size(count: float) -> str:
     unit, name = next((each for each in _UNITS if count >= each[0]), (1, "B"))
     return f"{count / unit:,.1f} {name}" if unit > 1 else f"{count:,.0f} B"
+
+
+def _at_least(count: int) -> str:
+    """A size as an option takes it, rounded up."""
+    return f"{-(-count // 10**6)}MB" if count >= 10**6 else f"{-(-count // 1000)}kB"
 
 
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))

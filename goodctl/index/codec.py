@@ -54,14 +54,12 @@ class Codec:
 
     Attributes:
         info: Its description.
-        trained: (n,) uint8, the serialised trained index without rows.
         inner: The faiss index behind the transforms; an inverted file, or flat codes.
         lists: Number of inverted lists; 0 where there are none.
     """
 
-    def __init__(self, info: CodecInfo, trained: Codes, index: Any) -> None:
+    def __init__(self, info: CodecInfo, index: Any) -> None:
         self.info = info
-        self.trained = trained
         self._index = index
         self._transforms, self.inner = _unwrapped(index)
         self.lists = int(self.inner.nlist) if hasattr(self.inner, "nlist") else 0
@@ -90,7 +88,16 @@ class Codec:
                 f"{index.ntotal} rows; {info.dimension}, {info.code_size} and 0 were recorded.",
                 hint="Make codec and codes anew: goodctl datastore index STORE",
             )
-        return cls(info, trained, index)
+        return cls(info, index)
+
+    @property
+    def trained(self) -> Codes:
+        """(n,) uint8, the serialised trained index; of a codec that was not searched yet, for a search gives it rows.
+
+        Made when it is asked for, since it is large.
+        """
+        serialised: Codes = library().serialize_index(self._index)
+        return serialised
 
     @property
     def bare_code_size(self) -> int:
@@ -256,7 +263,7 @@ def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         created_by=f"goodctl {__version__}, faiss {library().__version__}",
     )
-    codec = Codec(info, trained, index)
+    codec = Codec(info, index)
     errors = codec.errors(sample[:held_out] if held_out else sample, device)
     codec.info = replace(info, error=errors.reconstruction, coarse_error=errors.coarse)
     return codec

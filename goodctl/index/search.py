@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from goodctl.datastore.codes import CodecInfo, codec_infos, read_codec
+from goodctl.datastore.codes import CodecInfo, codec_infos
 from goodctl.datastore.format import KEYS, Header
 from goodctl.datastore.store import Datastore
 from goodctl.errors import DamagedError, IncompatibleError, InputError, UsageError
@@ -24,7 +24,7 @@ from goodctl.index.plan import HIGH, Settings, check_budget, check_fidelity, set
 from goodctl.index.rerank import reranked
 from goodctl.index.segment import Segment, first_rows, segments_of
 from goodctl.index.stack import Stack
-from goodctl.index.stores import cache_of, check_dimension, check_known, check_same_keys, expand
+from goodctl.index.stores import cache_of, check_dimension, check_known, check_same_keys, expand, trained_codec
 
 FINE_ERROR = 0.005
 """Reconstruction error below which a codec's distances are wrong by less than neighbours differ; SQ8 has 0.0001."""
@@ -120,7 +120,7 @@ class Searcher:
             name = segment.info.codes.codec if segment.info.codes else ""
             if by_codes and name not in codecs:
                 store = segment.store
-                codecs[name] = Codec.load(infos[name], read_codec(store.root, name, store.location))
+                codecs[name] = Codec.load(infos[name], trained_codec(store, name))
                 check_dimension(store, infos[name])
         settings = {name: settings_of(codec.info, codec.lists, fidelity) for name, codec in codecs.items()}
         return cls(tuple(stores), fidelity, device, segments, coded, codecs, settings, first_rows(segments))

@@ -5,19 +5,43 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from goodctl.datastore.beside import folder_of
-from goodctl.datastore.codes import CodecInfo
+from goodctl.datastore.codes import CodecInfo, fingerprint, read_codec
 from goodctl.datastore.reference import split_reference
 from goodctl.datastore.repository import is_store
 from goodctl.datastore.store import Datastore
 from goodctl.errors import DamagedError, IncompatibleError, NotFoundError
-from goodctl.index.cache import Cache
+from goodctl.index.cache import Cache, Sink
 from goodctl.index.segment import Segment
 
 
 def cache_of(store: Datastore) -> Cache:
     """The cache that belongs to a store: beside it, or in the user's folder where that cannot be written."""
     return Cache(folder_of(store.repository))
+
+
+def trained_codec(store: Datastore, name: str) -> npt.NDArray[np.uint8]:
+    """The bytes of a codec, mapped from a flat file, their hash checked.
+
+    Reading them from the repository would leave several copies in memory.
+
+    Raises:
+        DamagedError: The store has other bytes than were written.
+    """
+
+    def copy(file: Sink) -> dict[str, int]:
+        trained = read_codec(store.root, name, store.location)
+        file.write(trained.data)
+        return {"bytes": len(trained)}
+
+    path, _ = cache_of(store).file(f"codec-{name}", copy, 0)
+    trained = np.memmap(path, np.uint8, mode="c")
+    if fingerprint(trained) != name:  # the file has changed unseen: the store has the bytes
+        return read_codec(store.root, name, store.location)
+    return trained
 
 
 def expand(references: Sequence[str]) -> list[str]:

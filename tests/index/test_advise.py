@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from goodctl.errors import UsageError
 from goodctl.index.advise import EXACT_ROWS, Advice, advise, default_budget_bytes
+from goodctl.index.cache import parse_bytes
 from tests.index.stores import CPU
 
 GB = 10**9
@@ -58,7 +59,7 @@ def test_advice_fits_or_says_what_would(rows: int, dimension: int, budget: int) 
         chosen = advice(rows, budget, dimension)
     except UsageError as error:
         assert error.hint is not None
-        enough = int(error.hint.partition("budget ")[2].partition("MB")[0]) * 10**6
+        enough = parse_bytes(error.hint.partition("budget ")[2].partition(",")[0], "--memory-budget")
         chosen, budget = advice(rows, enough, dimension), enough
     assert chosen.needed_bytes <= budget
 

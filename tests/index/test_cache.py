@@ -217,11 +217,11 @@ class TestFilesOfAStore:
         codec = trained(data, "IVF4,SQ8")
         searcher(write(store, ("en", rows_of(data)), codec=codec)).search(QUERIES, 5)
         before = self.states(store / "cache")
-        assert sorted(name.partition("-")[0] for name in before) == ["lists", "values"]
+        assert sorted(name.partition("-")[0] for name in before) == ["codec", "lists", "values"]
         write(store, ("fr", rows_of(keys(1, 200))), job="more", codec=codec)
         searcher(store).search(QUERIES, 5)
         after = self.states(store / "cache")
-        assert len(after) == 4
+        assert len(after) == 5
         assert before.items() <= after.items()
 
     def test_versions_share_files(self, tmp_path: Path) -> None:

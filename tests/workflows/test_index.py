@@ -393,7 +393,7 @@ class TestIndex:
         assert narrow.code_size < wide.code_size
         with pytest.raises(UsageError, match=r"No index of 1,000 rows fits") as caught:
             index(store, choice(memory_budget_bytes=1000))
-        assert caught.value.hint and "--memory-budget 1MB" in caught.value.hint
+        assert caught.value.hint and "--memory-budget 11kB" in caught.value.hint
         assert Datastore.open(store).version.id == narrow.snapshot
 
     @pytest.mark.parametrize("reference", ["@~0", "@main"])
