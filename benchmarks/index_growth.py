@@ -2,9 +2,11 @@
 
     python benchmarks/index_growth.py STORE --queries HELD_OUT_STORE
 
-STORE holds real keys, a language in each segment, in the order of adding; it is only read. Both stores have the same
-languages in the same order. One copy begins with the first language and gets the others one by one, as ``add`` does it;
-``--codec`` says how. Another has one codec, trained on everything.
+STORE holds real keys, a language in each segment, in the order of adding; it is only read. Queries are keys of a store
+of other text in the same languages; without it they are rows of STORE, asked for as if their own documents were not
+there. Copies begin with the first language and get the others one by one, as ``add`` does it; ``--codecs`` says how.
+Another has one codec, trained on everything. All are searched by turns, 200 queries of all languages at a time; the
+shortest time counts.
 """
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from index_recall import held_out
-from index_stores import added, copied
+from index_stores import added, copied, queries_for
 from measuring import Claim, alternate, parser, report
 
 from goodctl.datastore.store import Datastore
-from goodctl.index.measure import Queries, sample_queries
+from goodctl.index.measure import Queries
 from goodctl.index.plan import EXACT
 from goodctl.index.search import Searcher
 from goodctl.index.tune import Truth
@@ -68,7 +69,9 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--queries", help="datastore of other text (default: rows of the store)")
     options.add_argument("--count", type=int, default=300, help="queries (default: %(default)s)")
     options.add_argument("--index", default="ivf-sq8", help="kind (default: %(default)s)")
-    options.add_argument("--codecs", nargs="+", default=["auto", "reuse"], help="ways of adding (default: %(default)s)")
+    options.add_argument(
+        "--codecs", nargs="+", default=["auto", "reuse", "new"], help="ways of adding (default: %(default)s)"
+    )
     options.add_argument("-k", type=int, default=1024, help="neighbours (default: %(default)s)")
     options.add_argument("--rows", type=int, help="of each segment, at most (default: all)")
     options.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
@@ -85,18 +88,14 @@ def main(arguments: list[str] | None = None) -> None:
             choice = IndexChoice(chosen.index, codec, k=chosen.k)
             stores[f"added, {codec}"] = grown(source, Path(folder) / codec, choice, chosen.rows).location
         exact = Searcher.open([stores["everything"]], fidelity=EXACT)
-        each = -(-chosen.count // len(exact.segments))
-        queries = (
-            held_out(chosen.queries, chosen.count)
-            if chosen.queries
-            else sample_queries(exact.segments, exact.first_rows, [each] * len(exact.segments))
-        )
+        queries = queries_for(exact, chosen.queries, chosen.count)
         truth = Truth.of(exact, queries, chosen.k, None)
         searchers = {name: Searcher.open([store]) for name, store in stores.items()}
         batch = queries.keys[:200]
         seconds = alternate({n: partial(s.search, batch, chosen.k) for n, s in searchers.items()}, chosen.repeats)
         for name, searcher in searchers.items():
-            table += figures(name, searcher, truth, queries)
+            rows = figures(name, searcher, truth, queries)
+            table += [{**row, f"ms for {len(batch)}": 1000 * seconds[name]} for row in rows]
     everything = {row["language"]: row["recall"] for row in table if row["codecs"] == "everything"}
     for name in list(searchers)[1:]:
         mine = [row for row in table if row["codecs"] == name]

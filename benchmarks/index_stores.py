@@ -38,7 +38,7 @@ def copied(source: Datastore, segments: Sequence[SegmentInfo], target: Path, mos
         source: Where the segments are.
         segments: In order.
         target: A new folder.
-        most_rows: Of each segment, at most; whole documents are taken.
+        most_rows: Of each segment, at most, but for a first document that is longer; whole documents are taken.
     """
     with writer_lock(str(target), "benchmark"):
         repository = Repository.create(str(target))
@@ -62,8 +62,9 @@ def add_copies(
             left = part.rows if most_rows is None else most_rows - rows
             arrays = part.read_all()
             count = int((arrays[OFFSETS][1:].astype(np.int64) <= left).sum())  # documents
-            if not count:
+            if not count and rows:
                 break
+            count = max(count, 1)
             end = int(arrays[OFFSETS][count])
             arrays = {
                 KEYS: arrays[KEYS][:end],

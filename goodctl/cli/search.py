@@ -72,7 +72,7 @@ def recall(
     with drawn(out) as report:
         result = work.recall(stores, choice, report)
     out.result(result.to_dict(), *render_search.recalled(result))
-    out.next(f'goodctl datastore neighbors {stores[0]} "some text"')
+    out.next(f'goodctl datastore neighbors {result.stores[0]} "some text"')
 
 
 def neighbors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -70,11 +71,20 @@ class CodecInfo:
             DamagedError: An attribute is missing.
         """
         try:
-            return cls(id=name, **{key: attributes[key] for key in cls.__dataclass_fields__ if key != "id"})
-        except KeyError as error:
+            info = cls(id=name, **{key: attributes[key] for key in cls.__dataclass_fields__ if key != "id"})
+            numbers = (info.dimension, info.code_size, info.trained_rows, info.rows, info.error, info.coarse_error or 0)
+            if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+                raise ValueError(f"{numbers} are no counts and errors")
+            for settings in info.settings.values():
+                if not all(isinstance(settings[key], int) for key in ("nprobe", "rerank")):
+                    raise ValueError(f"{settings} are no settings")
+                if not all(isinstance(settings[key], int | float) for key in ("tv", "recall")):
+                    raise ValueError(f"{settings} are no figures")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
-                f"{where}: codec {name[:8]} has no {error} in its description.", hint=_retrain(where)
+                f"{where}: codec {name[:8]} has an unreadable description ({error}).", hint=_retrain(where)
             ) from error
+        return info
 
 
 def fingerprint(trained: npt.NDArray[np.uint8]) -> str:
@@ -83,7 +93,7 @@ def fingerprint(trained: npt.NDArray[np.uint8]) -> str:
 
 
 def write_codec(root: zarr.Group, info: CodecInfo, trained: npt.NDArray[np.uint8]) -> None:
-    """Write a trained codec, unless the version has it already.
+    """Write a trained codec in place of what the version has under its name.
 
     Args:
         root: Root group of a session.
@@ -91,8 +101,8 @@ def write_codec(root: zarr.Group, info: CodecInfo, trained: npt.NDArray[np.uint8
         trained: (n,) uint8, the serialised trained index without rows.
     """
     codecs = root.require_group(CODECS)
-    if info.id in codecs:
-        return
+    if info.id in codecs:  # the same bytes, unless they are damaged
+        del codecs[info.id]
     group = codecs.create_group(info.id, attributes=info.to_dict())
     stored = group.create_array(
         TRAINED, shape=trained.shape, chunks=(chunk_rows(len(trained), 1),), dtype=np.uint8, compressors=None
@@ -112,11 +122,23 @@ def delete_codec(root: zarr.Group, name: str) -> None:
 
 
 def codec_infos(root: zarr.Group, location: str) -> dict[str, CodecInfo]:
-    """The codecs of a version, by fingerprint."""
+    """The codecs of a version whose description can be read, by fingerprint.
+
+    One that cannot is as good as missing: exact search and making the index anew need none.
+    """
     codecs = root.get(CODECS)
-    if not isinstance(codecs, zarr.Group):
-        return {}
-    return {name: CodecInfo.from_dict(name, dict(group.attrs), location) for name, group in _groups(codecs).items()}
+    found: dict[str, CodecInfo] = {}
+    if isinstance(codecs, zarr.Group):
+        for name, group in _groups(codecs).items():
+            with contextlib.suppress(DamagedError):
+                found[name] = CodecInfo.from_dict(name, dict(group.attrs), location)
+    return found
+
+
+def codec_names(root: zarr.Group) -> list[str]:
+    """The codecs of a version, described or not."""
+    codecs = root.get(CODECS)
+    return list(_groups(codecs)) if isinstance(codecs, zarr.Group) else []
 
 
 def _groups(parent: zarr.Group) -> dict[str, zarr.Group]:

@@ -5,6 +5,7 @@ The written specification is ``docs/reference/datastore-format.md``; this module
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -186,6 +187,22 @@ class SegmentCodes:
         return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
 
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _check_hashes(hashes: dict[str, str]) -> None:
+    """Hashes name files: anything else in their place must not."""
+    for name, value in hashes.items():
+        if not isinstance(value, str) or not _SHA256.fullmatch(value):
+            raise ValueError(f"sha256 of {name} is {value!r}")
+
+
+def _check_counts(counts: dict[str, Any]) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"{name} is {value!r}")
+
+
 @dataclass(frozen=True)
 class SegmentInfo:
     """Description of one segment, kept in its group's attributes once it is complete.
@@ -241,10 +258,12 @@ class SegmentInfo:
         try:
             plain = cls.__dataclass_fields__.keys() - {"sources", "codes"}
             known = {key: attributes[key] for key in plain if key in attributes}
+            _check_hashes(known["sha256"])
+            _check_counts({name: known[name] for name in ("order", "rows", "documents", "parts")})
             sources = tuple(SourceInfo.from_dict(source) for source in attributes["sources"])
             codes = SegmentCodes.from_dict(attributes["codes"]) if attributes.get("codes") else None
             return cls(id=name, sources=sources, codes=codes, **known)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
                 f"{where}: segment {name} has an unreadable description ({error}).",
                 hint=f"Read an earlier version: goodctl datastore log {where}",

@@ -214,7 +214,8 @@ class Repository:
 
     def cache_folder(self) -> Path | None:
         """Where files made from the store may be kept beside it; None where that cannot be written."""
-        return Path(self.location) / _CACHE if os.access(self.location, os.W_OK) else None
+        folder = Path(self.location) / _CACHE
+        return folder if os.access(folder if folder.exists() else self.location, os.W_OK) else None
 
     def require_space(self, size_bytes: int) -> None:
         """Refuse to write when the disk plainly lacks room.

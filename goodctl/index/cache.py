@@ -13,18 +13,23 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from goodctl.errors import ServiceError, UsageError
+from goodctl.errors import DamagedError, ServiceError, UsageError
 
 DATA = ".bin"
 DESCRIPTION = ".json"
+PART = ".part"
+ABANDONED_S = 24 * 3600
+"""Age at which a file that is being written is taken for one of a killed process."""
 FORMAT = 1
 LIMIT_VARIABLE = "GOODCTL_CACHE_LIMIT"
 DEFAULT_LIMIT_BYTES = 64 * 10**9
+_NAME = re.compile(r"[\w-]+")
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
@@ -77,25 +82,41 @@ class Cache:
     folder: Path
     _in_use: set[Path] = field(default_factory=set)
 
-    def file(self, content: str, make: Callable[[Sink], dict[str, Any]], expected_bytes: int) -> tuple[Path, Any]:
+    def file(
+        self,
+        content: str,
+        make: Callable[[Sink], dict[str, Any]],
+        expected_bytes: int,
+        *,
+        exactly: bool = False,
+        sha256: str | None = None,
+    ) -> tuple[Path, Any]:
         """A cached file, made when it is missing or not as it was written.
 
         Args:
             content: What is in it, as a name: the same name always means the same bytes.
             make: Writes it, and gives what is to be known of it beside its bytes.
-            expected_bytes: About how large it will be, to make room.
+            expected_bytes: How large it will be, to make room.
+            exactly: Whether a file of another size is not the one that was meant.
+            sha256: Hash that its bytes must have, where that is known from elsewhere.
 
         Returns:
             Its path, and what ``make`` gave.
 
         Raises:
             ServiceError: The folder cannot be written, or the disk is full.
+            DamagedError: What ``make`` writes has another hash.
         """
+        if not _NAME.fullmatch(content):
+            raise DamagedError(f"{content!r} is no name for a file.", hint="The store is damaged or not to be trusted.")
         path = self.folder / (content + DATA)
         self._in_use.add(path)
         known = self._description(path)
-        if known is None:
-            known = self._make(path, make, expected_bytes)
+        other = known is not None and (
+            (exactly and known["size"] != expected_bytes) or (sha256 is not None and known["sha256"] != sha256)
+        )
+        if known is None or other:
+            known = self._make(path, make, expected_bytes, sha256)
         with contextlib.suppress(OSError):  # marks it as used lately
             os.utime(path.with_suffix(DESCRIPTION))
         return path, known["about"]
@@ -116,16 +137,28 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _make(self, path: Path, make: Callable[[Sink], dict[str, Any]], expected_bytes: int) -> dict[str, Any]:
+    def discard(self, path: Path) -> None:
+        """Delete a file, so that it is made again."""
+        path.unlink(missing_ok=True)
+        path.with_suffix(DESCRIPTION).unlink(missing_ok=True)
+
+    def _make(
+        self, path: Path, make: Callable[[Sink], dict[str, Any]], expected_bytes: int, sha256: str | None
+    ) -> dict[str, Any]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room(expected_bytes)
-            with tempfile.NamedTemporaryFile("w+b", dir=self.folder, suffix=".part", delete=False) as file:
+            with tempfile.NamedTemporaryFile("w+b", dir=self.folder, suffix=PART, delete=False) as file:
                 temporary = Path(file.name)
                 try:
                     hashed = _HashedFile(file.file)
                     about = make(hashed)
                     file.flush()
+                    if sha256 is not None and hashed.digest.hexdigest() != sha256:
+                        raise DamagedError(
+                            f"{path.stem} cannot be made: the stored bytes have another hash than was recorded.",
+                            hint="Read an earlier version of the store: goodctl datastore log STORE",
+                        )
                     temporary.chmod(0o644)  # made private; other readers of the store may use it
                     temporary.replace(path)
                 except BaseException:
@@ -138,21 +171,24 @@ class Cache:
         except OSError as error:
             raise ServiceError(
                 f"Cannot write {expected_bytes / 1e6:,.0f} MB to the cache {self.folder}: {error.strerror or error}.",
-                hint="Free some space, or name another place: GOODCTL_CACHE=/path/with/space (used where the store's "
-                "own folder cannot be written).",
+                hint=f"Free some space, or delete what is in {self.folder}: all of it can be made again.",
             ) from error
         return {**known, "about": about}
 
     def _describe(self, path: Path, known: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # without it the file is made again the next time
-            with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".part", delete=False) as file:
+            with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=PART, delete=False) as file:
                 json.dump(known, file)
             Path(file.name).chmod(0o644)
             Path(file.name).replace(path.with_suffix(DESCRIPTION))
 
     def _make_room(self, wanted_bytes: int) -> None:
-        """Delete the files that were not used for longest, until the new one fits; never those of this process."""
+        """Delete the files that were not used for longest, until the new one fits; never those that were asked for here."""
         found = []
+        for left in self.folder.glob("*" + PART):  # of a process that was killed
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > ABANDONED_S:
+                    left.unlink()
         for path in self.folder.glob("*" + DATA):
             with contextlib.suppress(OSError):
                 used = path.with_suffix(DESCRIPTION) if path.with_suffix(DESCRIPTION).exists() else path
@@ -162,8 +198,7 @@ class Cache:
             if total <= limit:
                 return
             if path not in self._in_use:
-                path.unlink(missing_ok=True)
-                path.with_suffix(DESCRIPTION).unlink(missing_ok=True)
+                self.discard(path)
                 total -= size
 
     def size_bytes(self) -> int:

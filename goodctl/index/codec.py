@@ -211,6 +211,13 @@ def check_supported(index: Any, factory: str) -> None:
             )
 
 
+def lists_of(factory: str, dimension: int) -> int:
+    """How many inverted lists a factory string asks for; 0 where it asks for none."""
+    index = built(factory, dimension)  # held here: what is inside is freed with it
+    _, inner = _unwrapped(index)
+    return int(inner.nlist) if hasattr(inner, "nlist") else 0
+
+
 def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device, *, seed: int = 0) -> Codec:
     """Train a codec.
 

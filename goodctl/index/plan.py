@@ -18,6 +18,7 @@ EXACT = "exact"
 HIGH = "high"
 FAST = "fast"
 FIDELITIES = (EXACT, HIGH, FAST)
+MOST_RERANK = 16
 CUDA_SHARE = 0.8
 """Of a GPU's free memory that keys may take."""
 
@@ -43,7 +44,7 @@ def settings_of(info: CodecInfo, lists: int, fidelity: str) -> Settings:
     """What was tuned for a codec, or a cautious guess where nothing was."""
     tuned = info.settings.get(fidelity)
     if tuned is not None:
-        return Settings(max(1, min(int(tuned["nprobe"]), lists or 1)), max(0, int(tuned["rerank"])))
+        return Settings(max(1, min(int(tuned["nprobe"]), lists or 1)), max(0, min(int(tuned["rerank"]), MOST_RERANK)))
     share = 16 if fidelity == HIGH else 64
     return Settings(max(1, lists // share), 0 if info.code_size >= info.dimension else 4 if fidelity == HIGH else 1)
 
@@ -104,9 +105,13 @@ def check_budget(
     needed = searched_bytes(segments, coded, codecs)
     if needed > budget_bytes:
         store = segments[0].store.location
+        if not any(coded) and any(segment.info.codes for segment in segments):
+            hint = "Search its codes: --fidelity high"
+        elif not all(coded):
+            hint = f"Use smaller codes: goodctl datastore index {store} --memory-budget SIZE"
+        else:
+            hint = f"Use ivf-pq: goodctl datastore index {store} --index ivf-pq, or raise --memory-budget."
         raise UsageError(
             f"Searching {store} so needs {needed / 1e6:,.1f} MB; the memory budget is {budget_bytes / 1e6:,.1f} MB.",
-            hint=f"Use smaller codes: goodctl datastore index {store} --memory-budget SIZE"
-            if not all(coded)
-            else f"Use ivf-pq: goodctl datastore index {store} --index ivf-pq, or raise --memory-budget.",
+            hint=hint,
         )

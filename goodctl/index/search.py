@@ -144,9 +144,8 @@ class Searcher:
     def values(self) -> npt.NDArray[np.int32]:
         """Next-token ids of all rows: (rows,) int32."""
         if self._values is None:
-            values = np.empty(self.rows, np.int32)
-            for segment, first in zip(self.segments, self.first_rows, strict=True):
-                values[first : first + segment.rows] = segment.values()
+            # Mapped first: only what is there is allocated.
+            values = np.concatenate([segment.values() for segment in self.segments])
             self._values = values
         return self._values
 
@@ -221,7 +220,7 @@ class Searcher:
         for name, codec in self.codecs.items():
             depth = settings[name].rerank
             found = self._search_codes(codec, settings[name].nprobe, queries, k * max(depth, 1) + spare)
-            if mixed and not depth and codec.info.error <= FINE_ERROR:
+            if mixed and not depth and self._worst_error(codec) <= FINE_ERROR:
                 fine.append(found)
             elif depth or mixed:
                 finds.append(reranked(self.places(), queries, found, wanted))
@@ -231,6 +230,11 @@ class Searcher:
             pool = merged(fine, math.ceil(FINE_MARGIN * k) + spare)
             finds.append(reranked(self.places(), queries, pool, wanted))
         return merged(finds, wanted)
+
+    def _worst_error(self, codec: Codec) -> float:
+        """Reconstruction error of the codec on the segment that it fits worst."""
+        codes = [segment.info.codes for segment in self.segments if segment.info.codes]
+        return max(each.error for each in codes if each.codec == codec.info.id)
 
     def _completed(self, queries: npt.NDArray[np.float32], found: Found, settings: dict[str, Settings]) -> Found:
         """Look into more lists for queries whose lists held fewer than k rows."""

@@ -53,7 +53,11 @@ class Segment:
         header = self.store.header
         dtype = np.dtype(header.key_dtype).newbyteorder("<")
         path, _ = self.cache.file(
-            f"keys-{self.info.sha256[KEYS]}", self._flat(KEYS, dtype), self.rows * header.dimension * dtype.itemsize
+            f"keys-{self.info.sha256[KEYS]}",
+            self._flat(KEYS, dtype),
+            self.rows * header.dimension * dtype.itemsize,
+            exactly=True,
+            sha256=self.info.sha256[KEYS],
         )
         # Copy on write: torch wants an array that may be written.
         return np.memmap(path, dtype, mode="c", shape=(self.rows, header.dimension))
@@ -61,7 +65,11 @@ class Segment:
     def values(self) -> npt.NDArray[np.int32]:
         """All values (n,) int32, mapped from the flat file."""
         path, _ = self.cache.file(
-            f"values-{self.info.sha256[VALUES]}", self._flat(VALUES, VALUE_DTYPE), self.rows * VALUE_DTYPE.itemsize
+            f"values-{self.info.sha256[VALUES]}",
+            self._flat(VALUES, VALUE_DTYPE),
+            self.rows * VALUE_DTYPE.itemsize,
+            exactly=True,
+            sha256=self.info.sha256[VALUES],
         )
         return np.memmap(path, VALUE_DTYPE, mode="r", shape=(self.rows,))
 
@@ -90,14 +98,41 @@ class Segment:
             )
 
     def inverted_lists(self, codec: Codec) -> Lists:
-        """The segment's codes as inverted lists, mapped from the flat file."""
+        """The segment's codes as inverted lists, mapped from the flat file.
+
+        Raises:
+            DamagedError: The store's codes do not fit the codec.
+        """
         if codec.info.id not in self._lists:
-            size = self.rows * (codec.bare_code_size + ROW_BYTES)
-            path, about = self.cache.file(
-                f"lists-{self.info.sha256[KEYS]}-{codec.info.id[:32]}", lambda file: self._assemble(file, codec), size
-            )
-            self._lists[codec.info.id] = Lists.mapped(path, np.array(about["sizes"], np.int64), codec)
+            lists = self._mapped(codec)
+            if lists is None:  # a file from elsewhere: what is in it does not fit
+                lists = self._mapped(codec)
+            if lists is None:
+                raise DamagedError(
+                    f"{self.store.location}: the lists of segment {self.info.id} cannot be put together.",
+                    hint=f"Make codec and codes anew: goodctl datastore index {self.store.location}",
+                )
+            self._lists[codec.info.id] = lists
         return self._lists[codec.info.id]
+
+    def _mapped(self, codec: Codec) -> Lists | None:
+        """The lists, or None where what the file says of itself is wrong; then it is deleted."""
+        bare = self.rows * codec.bare_code_size
+        path, about = self.cache.file(
+            f"lists-{self.info.sha256[KEYS]}-{codec.info.id[:32]}",
+            lambda file: self._assemble(file, codec),
+            bare + -bare % 8 + self.rows * ROW_BYTES,
+            exactly=True,
+        )
+        sizes = about.get("sizes") if isinstance(about, dict) else None
+        if not isinstance(sizes, list) or not all(type(size) is int and 0 <= size <= self.rows for size in sizes):
+            sizes = []
+        if len(sizes) == codec.lists and sum(sizes) == self.rows:
+            lists = Lists.mapped(path, np.array(sizes, np.int64), codec)
+            if int(lists.rows.min()) >= 0 and int(lists.rows.max()) < self.rows:
+                return lists
+        self.cache.discard(path)
+        return None
 
     def codes(self, codec: Codec) -> npt.NDArray[np.uint8]:
         """All codes (n, code_size) uint8, for an index without lists."""
@@ -105,6 +140,7 @@ class Segment:
             f"codes-{self.info.sha256[KEYS]}-{codec.info.id[:32]}",
             lambda file: self._copy_codes(file, codec),
             self.rows * codec.info.code_size,
+            exactly=True,
         )
         return np.memmap(path, np.uint8, mode="r", shape=(self.rows, codec.info.code_size))
 

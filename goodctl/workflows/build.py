@@ -15,6 +15,8 @@ from goodctl.datastore.repository import Repository, check_place, discard_place,
 from goodctl.datastore.store import Datastore
 from goodctl.encoding import default_window
 from goodctl.errors import ExistsError, NotFoundError, UsageError
+from goodctl.index.kinds import EXACT, NONE
+from goodctl.index.library import library
 from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report
@@ -110,6 +112,8 @@ def add(
     check_same_model(header, identity, store)
     with writer_lock(store, "goodctl datastore add"):
         current = Datastore.open(store)
+        if index.kind not in {EXACT, NONE} and any(segment.codes for segment in current.segments):
+            library()  # before the model runs for hours: the new rows need codes like the others
         times = _times_added(current, text, scan, again=running.again)
         _mention_known_sources(current, scan, running.report)
         loaded = identity.load(running.report)

@@ -22,7 +22,7 @@ from goodctl.datastore.format import KEYS, SegmentCodes, SegmentInfo
 from goodctl.datastore.store import Datastore
 from goodctl.errors import Interrupted, UsageError
 from goodctl.index.advise import EXACT_ROWS, Advice, advise
-from goodctl.index.codec import Codec, train
+from goodctl.index.codec import Codec, lists_of, train
 from goodctl.index.growth import AUTO, Fit, decide
 from goodctl.index.kinds import (
     EXACT,
@@ -31,7 +31,6 @@ from goodctl.index.kinds import (
     ROW_BYTES,
     VALUE_BYTES,
     factory_for,
-    lists_for,
     training_rows,
 )
 from goodctl.index.library import built, is_installed
@@ -59,6 +58,7 @@ class Coding:
         store: The version that is built upon, or None in a new store.
         report: Gets progress.
         interruption: Who may ask to stop.
+        kept: What a stop leaves.
         taken: Sentences on what was decided, for the command's result.
     """
 
@@ -67,6 +67,7 @@ class Coding:
     store: Datastore | None = None
     report: Report = silent
     interruption: Interruption = field(default_factory=Interruption)
+    kept: str = "All rows are kept, unseen by readers"
     taken: list[str] = field(default_factory=list)
 
     def add(self, version: Datastore) -> dict[str, SegmentCodes]:
@@ -185,9 +186,11 @@ class Coding:
         rows = version.rows
         most = MOST_SAMPLE_BYTES // (4 * version.header.dimension)
         self.report(Progress(stage="training", total=None))
-        sample = sample_keys(version, version.segments, min(training_rows(lists_for(rows)), most), self.choice.seed)
+        lists = lists_of(factory, version.header.dimension)
+        sample = sample_keys(version, version.segments, min(training_rows(lists), most), self.choice.seed)
         codec = train(sample, rows, kind, factory, self.device, seed=self.choice.seed)
         self.report(Progress(stage="training", finished=True))
+        self.check_interrupted()
         write_codec(version.root, codec.info, codec.trained)
         self._encode(version, version.segments, codec)
         result = {}
@@ -209,11 +212,7 @@ class Coding:
         self.report(Progress(stage=STAGE, done=0, total=total, unit="rows"))
         for segment in segments:
             for part in version.parts(segment):
-                if self.interruption.requested:
-                    raise Interrupted(
-                        "Stopped while the index was made. All rows are kept, unseen by readers.",
-                        hint="Run the same command again: it goes on from there.",
-                    )
+                self.check_interrupted()
                 codes = codec.encode(part.read(KEYS), self.device)
                 delete_codes(part.group)
                 write_codes(part.group, codec.info.id, codes)
@@ -228,9 +227,20 @@ class Coding:
         searcher = Searcher.of([coded], device=torch.device("cpu"))
         each = max(1, -(-TUNING_QUERIES // len(searcher.segments)))
         queries = sample_queries(searcher.segments, searcher.first_rows, [each] * len(segments), self.choice.seed + 1)
+        if searcher.rows <= queries.excluded:
+            self._say("note: the index is not tuned: without a query's own document no rows are left")
+            return
         self.report(Progress(stage="tuning"))
         truth = Truth.of(searcher, queries, self.choice.k, self.choice.temperature, self.device)
-        settings = tuned(searcher, codec.info.id, truth, target_recall=self.choice.target_recall)
+        tried = 0
+
+        def step(what: str) -> None:
+            nonlocal tried
+            tried += 1
+            self.check_interrupted()
+            self.report(Progress(stage="tuning", done=tried, unit="settings"))
+
+        settings = tuned(searcher, codec.info.id, truth, target_recall=self.choice.target_recall, on_step=step)
         self.report(Progress(stage="tuning", finished=True))
         describe_codec(version.root, replace(codec.info, settings=settings))
         high = settings["high"]
@@ -239,6 +249,15 @@ class Coding:
                 f"note: codec {codec.info.id[:8]} reaches a total variation of {high['tv']:.3f} and a recall of "
                 f"{high['recall']:.3f}; aimed at are 0.02 and {self.choice.target_recall}"
             )
+
+    def check_interrupted(self) -> None:
+        """Stop here if somebody has asked for it.
+
+        Raises:
+            Interrupted: Says what was kept.
+        """
+        if self.interruption.requested:
+            raise Interrupted(f"Stopped while the index was made. {self.kept}.", hint="Run the same command again.")
 
     def _say(self, sentence: str) -> None:
         self.taken.append(sentence)

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from goodctl.datastore.codes import codec_infos, delete_codec
+from goodctl.datastore.codes import codec_infos, codec_names, delete_codec
 from goodctl.datastore.format import SegmentCodes
 from goodctl.datastore.parts import segment_group
 from goodctl.datastore.reference import MAIN, split_reference
 from goodctl.datastore.repository import Session, translated_errors, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.errors import UsageError
-from goodctl.index.advise import Advice, advise
+from goodctl.index.advise import EXACT_ROWS, Advice, advise
 from goodctl.index.kinds import AUTO, EXACT, NONE
-from goodctl.index.library import is_installed
+from goodctl.index.library import is_installed, library
 from goodctl.interruption import Interruption
 from goodctl.models.device import choose_device
 from goodctl.progress import Progress, Report, silent
@@ -107,14 +107,15 @@ def index(store: str, choice: IndexChoice | None = None, running: IndexRun | Non
             running.report(Progress("", note=f"index: {advice.kind}, since {advice.reason}"))
         repository = current.repository
         before = repository.disk_bytes()
-        if advice is not None and advice.kind == EXACT and not _has_codes(current):
-            running.report(Progress("", note="nothing to change: the store has no codes"))
+        if advice is not None and (why := _nothing_to_do(current, choice, advice)):
+            running.report(Progress("", note=f"nothing to change: {why}"))
             return _result(store, current.version.id, None, EXACT, advice, time.monotonic() - started, before)
         session = repository.session(MAIN)
-        coding = Coding(choice, device, None, running.report, running.interruption)
+        coding = Coding(choice, device, None, running.report, running.interruption, kept="The store is what it was")
         with translated_errors(store, "write to"), running.interruption.deferring():
             codes = coding.retrain(session_version(current, session.root, current.segments), advice)
             _describe(session, current, codes)
+            coding.check_interrupted()
         codec = next(iter(codes.values())).codec if codes else None
         kind = advice.kind if advice else choice.kind
         results = {"rows": 0, "documents": 0, "languages": {}, "codec": codec}
@@ -149,8 +150,26 @@ def _advice(current: Datastore, choice: IndexChoice, device: Any) -> Advice | No
     )
 
 
+def _nothing_to_do(current: Datastore, choice: IndexChoice, advice: Advice) -> str | None:
+    """Why the store stays as it is, or None.
+
+    A choice that follows from this machine must not take away codes that another one needs.
+
+    Raises:
+        MissingDependency: The store has codes, and without faiss no others can be made.
+    """
+    if advice.kind != EXACT:
+        return None
+    if not _has_codes(current):
+        return "the store has no codes"
+    if choice.kind == AUTO and current.rows > EXACT_ROWS:
+        library()
+        return "exact search is fastest here; machines without such a GPU need the codes. --index exact removes them"
+    return None
+
+
 def _has_codes(current: Datastore) -> bool:
-    return any(segment.codes for segment in current.segments) or bool(codec_infos(current.root, current.location))
+    return any(segment.codes for segment in current.segments) or bool(codec_names(current.root))
 
 
 def _describe(session: Session, current: Datastore, codes: dict[str, SegmentCodes]) -> None:
@@ -158,7 +177,7 @@ def _describe(session: Session, current: Datastore, codes: dict[str, SegmentCode
         of_it = codes.get(segment.id)
         segment_group(session.root, segment.id).attrs.update({"codes": asdict(of_it) if of_it else None})
     used = {each.codec for each in codes.values()}
-    for name in codec_infos(session.root, current.location):
+    for name in codec_names(session.root):
         if name not in used:
             delete_codec(session.root, name)
 

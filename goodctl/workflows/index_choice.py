@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from goodctl.errors import UsageError
@@ -44,7 +45,7 @@ class IndexChoice:
             )
         if self.k < 1:
             raise UsageError(f"-k {self.k}: it must be at least 1.", hint="Published work takes 1024.")
-        if self.temperature is not None and self.temperature <= 0:
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature}: it must be above 0.", hint="Leave it out for auto.")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -132,7 +133,7 @@ def neighbors(
     """
     if k < 1:
         raise UsageError(f"-k {k}: it must be at least 1.", hint="Leave it out for 8.")
-    if temperature is not None and temperature <= 0:
+    if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"--temperature {temperature}: it must be above 0.", hint="Leave it out for auto.")
     model = model or ModelChoice()
     searcher = Searcher.open(stores, fidelity=fidelity, device=choose_device(model.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -51,7 +52,7 @@ class RecallChoice:
         for name, value in (("-k", self.k), ("--queries", self.queries)):
             if value < 1:
                 raise UsageError(f"{name} {value}: it must be at least 1.", hint="Leave it out for the default.")
-        if self.temperature is not None and self.temperature <= 0:
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature}: it must be above 0.", hint="Leave it out for auto.")
         for fidelity in self.fidelities:
             check_fidelity(fidelity)
@@ -153,6 +154,11 @@ def recall(stores: Sequence[str], choice: RecallChoice | None = None, report: Re
     queries = _queries(exact, choice)
     report(Progress(stage="opening", finished=True))
     report(Progress(stage="searching exactly"))
+    if exact.rows <= queries.excluded:
+        raise UsageError(
+            f"{exact.stores[0].location} is too small to measure: without a query's own document no rows are left.",
+            hint=f"Add text: goodctl datastore add {exact.stores[0].location} TEXT",
+        )
     truth = Truth.of(exact, queries, choice.k, choice.temperature)
     results = [_measured(exact, truth, truth.exact)]
     report(Progress(stage="searching exactly", finished=True))

@@ -48,6 +48,7 @@ def test_index_recall(capsys: pytest.CaptureFixture[str], store: str) -> None:
     ratios = run("index_recall", capsys, store, "--queries", store, "--count", "30", "-k", "20", "--repeats", "1")
     assert 0 <= ratios["ivf-sq8 TV"] < 0.2
     assert 0.8 < ratios["ivf-sq8 recall"] <= 1
+    assert {"ivf-sq8 exact/high", "ivf-pq exact/high"} <= set(ratios)
 
 
 def test_index_growth(capsys: pytest.CaptureFixture[str], store: str) -> None:
@@ -60,6 +61,27 @@ def test_index_open(capsys: pytest.CaptureFixture[str], store: str) -> None:
     ratios = run("index_open", capsys, store, "--repeats", "1")
     assert {"ivf-sq8 opening s", "ivf-pq memory"} <= set(ratios)
     assert finite(ratios)
+    assert 0.5 < ratios["ivf-pq bytes after adding / new rows' codes and values"] < 2
+    assert ratios["ivf-sq8 share of new rows"] == pytest.approx(1 / 3)
+
+
+def test_queries_are_of_all_languages_and_of_the_language_they_say(store: str, tmp_path: Path) -> None:
+    stores = load("index_stores")
+    from goodctl.datastore.store import Datastore
+    from goodctl.index.search import Searcher
+
+    source = Datastore.open(store)
+    turned = stores.copied(source, source.segments[::-1], tmp_path / "turned").location
+    searcher = Searcher.open([store])
+    for held_out in (None, turned):
+        queries = stores.queries_for(searcher, held_out, 12)
+        assert len(queries.keys) == 12
+        assert set(queries.segments[:8]) == {0, 1, 2}
+        for key, number in zip(queries.keys, queries.segments, strict=True):
+            assert (source.read(source.segments[number], "keys") == key).all(1).any()
+    only = stores.copied(source, source.segments[:1], tmp_path / "only").location
+    with pytest.raises(SystemExit, match="no text in fr"):
+        stores.queries_for(searcher, only, 12)
 
 
 def test_index_factories(capsys: pytest.CaptureFixture[str], store: str) -> None:

@@ -66,7 +66,7 @@ def segment_info() -> SegmentInfo:
         language="en",
         label="toxic",
         sources=(SourceInfo(0, "a.txt", "ff", 10, 1, 3),),
-        sha256={"keys": "00"},
+        sha256={"keys": "0" * 64},
         added_at="2026-01-01T00:00:00+00:00",
         precision="fp32",
         job="job",

@@ -106,7 +106,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(ServiceError, match=r"12 MB to the cache .*: No space left") as caught:
         Cache(tmp_path).file("a", full, 12_000_000)
-    assert caught.value.hint and "GOODCTL_CACHE" in caught.value.hint
+    assert caught.value.hint and "Free some space" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
