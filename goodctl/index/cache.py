@@ -183,7 +183,7 @@ class Cache:
             Path(file.name).replace(path.with_suffix(DESCRIPTION))
 
     def _make_room(self, wanted_bytes: int) -> None:
-        """Delete the files that were not used for longest, until the new one fits; never those that were asked for here."""
+        """Delete the files that were not used for longest, until the new one fits; none that was asked for here."""
         found = []
         for left in self.folder.glob("*" + PART):  # of a process that was killed
             with contextlib.suppress(OSError):

@@ -50,7 +50,7 @@ def test_index_recall_and_inspect(folder: Path) -> None:
     assert (exact["fidelity"], exact["figures"]["tv"], exact["figures"]["recall"]) == ("exact", pytest.approx(0), 1)
     assert high["searched_bytes"] == fast["searched_bytes"] != exact["searched_bytes"]
     assert set(high["languages"]) == {"en"}
-    inspected = run("datastore", "inspect", "a", cwd=folder).stdout
+    inspected = " ".join(run("datastore", "inspect", "a", cwd=folder).stdout.split())  # however narrow it is
     assert "ivf-sq8 by 1 codec" in inspected
     assert "at k 20, measured on this version" in inspected
     assert "safe to delete" in inspected
@@ -59,7 +59,7 @@ def test_index_recall_and_inspect(folder: Path) -> None:
     assert described["segments"][0]["codes"]["decision"] == "trained"
     assert described["measured"]["snapshot"] == described["snapshot"]
     run("datastore", "index", "a", "--index", "exact", "-q", cwd=folder)
-    later = run("datastore", "inspect", "a", cwd=folder).stdout
+    later = " ".join(run("datastore", "inspect", "a", cwd=folder).stdout.split())
     assert "exact: no codes are stored" in later
     assert f"measured on version {described['snapshot'][:8]}" in later
 

@@ -200,7 +200,7 @@ def test_a_description_that_is_incomplete(store: Path) -> None:
         group(root, f"codecs/{name}").attrs.put(attributes)
 
     tamper(store, change)
-    with pytest.raises(DamagedError, match="codec .* of segment .* is missing"):
+    with pytest.raises(DamagedError, match=r"codec .* of segment .* is missing"):
         searcher(store)
 
 
