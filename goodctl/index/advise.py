@@ -11,7 +11,7 @@ from goodctl.errors import UsageError
 from goodctl.index.kinds import EXACT, IVF_PQ, IVF_SQ8, ROW_BYTES, VALUE_BYTES, factory_for, pq_bytes
 
 EXACT_ROWS = 50_000
-"""Up to so many rows exact search on a CPU takes about as long as a search in lists (docs/benchmarks.md)."""
+"""Up to so many rows exact search on a CPU is taken for fast enough: a rule of thumb, not a measured crossing."""
 MEMORY_SHARE = 0.5
 """Of the machine's memory that a search may take where no budget is given."""
 LIST_NUMBER_BYTES = 2
@@ -71,7 +71,7 @@ def advise(
         if exact <= total * MEMORY_SHARE:
             return Advice(EXACT, "", exact, f"its {_size(exact)} of keys fit on the GPU, where exact search is fastest")
     if exact <= budget and (rows <= EXACT_ROWS or not faiss_installed):
-        small = f"up to {EXACT_ROWS:,} rows exact search is as fast"
+        small = f"up to {EXACT_ROWS:,} rows exact search is fast enough"
         return Advice(EXACT, "", exact, small if rows <= EXACT_ROWS else "faiss is not installed")
     shared = rows * (LIST_NUMBER_BYTES + ROW_BYTES + VALUE_BYTES)
     quantised = shared + rows * dimension

@@ -16,8 +16,8 @@ NEW = "new"
 CODEC_CHOICES = (AUTO, REUSE, NEW)
 
 MOST_DRIFT = 1.5
-"""How many times its own error a codec may have on new rows. English codecs have 2 to 3 times theirs on other
-languages, and 1.0 to 1.2 times on more English (docs/benchmarks.md)."""
+"""How many times its own error a codec may have on new rows. English codecs have 2.2 to 2.8 times theirs on
+other languages (docs/benchmarks.md)."""
 LEAST_ROWS = 2_000
 """Fewer new rows than these are not worth a codec of their own: another codec costs every search."""
 
