@@ -200,11 +200,3 @@ class Cache:
             if path not in self._in_use:
                 self.discard(path)
                 total -= size
-
-    def size_bytes(self) -> int:
-        """Bytes of all files in the folder."""
-        total = 0
-        for path in self.folder.glob("*"):
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size if path.is_file() else 0
-        return total

@@ -19,7 +19,7 @@ BLOCK_ROWS = 512
 """Small enough that nothing in a block is so large that the allocator fetches fresh pages for it each time."""
 
 ITERATIONS = 8
-"""Of k-means; more of them change the lists hardly."""
+"""Of k-means."""
 
 
 def nearest(points: npt.NDArray[np.floating], centres: Array, device: torch.device) -> npt.NDArray[np.int64]:

@@ -25,7 +25,7 @@ HELD_OUT_ROWS = 4_096
 PQ_ROWS = 256
 """A product quantiser of 8 bits needs as many training rows; fewer are repeated."""
 PQ_POINTS = 128
-"""Training rows for each centre of a product quantiser, at most: beyond them its error hardly falls."""
+"""Training rows for each centre of a product quantiser, at most."""
 PQ_ITERATIONS = 12
 
 _TINY = 1e-12
@@ -230,8 +230,7 @@ def train(sample: Keys, rows: int, kind: str, factory: str, device: torch.device
         seed: Of k-means.
 
     Returns:
-        The codec, with its errors on rows of the sample that it was not trained on, where there are at least twice as
-        many as were needed.
+        The codec, with its errors on a tenth of the sample that it was not trained on; of fewer than ten rows, on all.
 
     Raises:
         UsageError: faiss rejects the factory string, or needs more rows for it.

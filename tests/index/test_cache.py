@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goodctl.datastore.beside import cache_bytes
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
 from goodctl.errors import ServiceError, UsageError
@@ -201,11 +202,12 @@ def test_what_is_no_size(text: str) -> None:
     assert caught.value.hint == "Write a number and a unit: --memory-budget 4GB"
 
 
-def test_size_of_the_folder(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache")
-    assert cache.size_bytes() == 0
-    Making().get(cache)
-    assert cache.size_bytes() == sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) > 100
+def test_size_of_the_files_beside_a_store(tmp_path: Path) -> None:
+    opened = write(tmp_path / "s", rows_of(keys(0, 300)))
+    assert cache_bytes(opened) == 0
+    searcher(opened).search(QUERIES, 5)
+    files = list((tmp_path / "s" / "cache").iterdir())
+    assert cache_bytes(opened) == sum(path.stat().st_size for path in files) > 300 * 16 * 2
 
 
 class TestFilesOfAStore:
