@@ -67,5 +67,5 @@ def _measured(repository: Repository) -> Path:
     own = repository.cache_folder()
     if own is not None:
         return own / f"{MEASURED}.json"
-    place = hashlib.sha256(str(Path(repository.location).resolve()).encode()).hexdigest()
+    place = hashlib.sha256(repository.place.encode()).hexdigest()
     return shared_folder() / f"{MEASURED}-{place[:32]}.json"

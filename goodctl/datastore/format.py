@@ -204,6 +204,32 @@ def _check_counts(counts: dict[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """One of the segments whose rows a segment took over, as it was when its text was read.
+
+    Attributes:
+        segment: Its id.
+        job: As in ``SegmentInfo``.
+        rows: Rows that it had.
+        documents: Documents that it had.
+        added_at: ISO 8601, UTC.
+        settings: As in ``SegmentInfo``.
+    """
+
+    segment: str
+    job: str
+    rows: int
+    documents: int
+    added_at: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Origin:
+        """Read one entry of a segment's ``origins``; members of later versions are ignored."""
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
 class SegmentInfo:
     """Description of one segment, kept in its group's attributes once it is complete.
 
@@ -223,6 +249,7 @@ class SegmentInfo:
         settings: What selected the text and shaped the encoding (text field, limits, seed, token budget).
         tokens: Text of the most frequent next tokens, by id, so that a store can be read without its tokenizer.
         codes: Which codec encodes its rows; None where it has no codes and is searched exactly.
+        origins: The segments that it was put together or cut out of; empty where it is as its text was read.
     """
 
     id: str
@@ -240,12 +267,18 @@ class SegmentInfo:
     settings: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     codes: SegmentCodes | None = None
+    origins: tuple[Origin, ...] = ()
+
+    def all_origins(self) -> tuple[Origin, ...]:
+        """Where its rows come from: its origins, or the segment itself."""
+        own = Origin(self.id, self.job, self.rows, self.documents, self.added_at, self.settings)
+        return self.origins or (own,)
 
     def to_dict(self) -> dict[str, Any]:
         """The segment group's attributes."""
         attributes = asdict(self)
         del attributes["id"]
-        attributes["sources"] = list(attributes["sources"])
+        attributes["sources"], attributes["origins"] = list(attributes["sources"]), list(attributes["origins"])
         return attributes
 
     @classmethod
@@ -256,13 +289,14 @@ class SegmentInfo:
             DamagedError: An attribute is missing or malformed.
         """
         try:
-            plain = cls.__dataclass_fields__.keys() - {"sources", "codes"}
+            plain = cls.__dataclass_fields__.keys() - {"sources", "codes", "origins"}
             known = {key: attributes[key] for key in plain if key in attributes}
             _check_hashes(known["sha256"])
             _check_counts({name: known[name] for name in ("order", "rows", "documents", "parts")})
             sources = tuple(SourceInfo.from_dict(source) for source in attributes["sources"])
             codes = SegmentCodes.from_dict(attributes["codes"]) if attributes.get("codes") else None
-            return cls(id=name, sources=sources, codes=codes, **known)
+            origins = tuple(Origin.from_dict(origin) for origin in attributes.get("origins", []))
+            return cls(id=name, sources=sources, codes=codes, origins=origins, **known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
                 f"{where}: segment {name} has an unreadable description ({error}).",

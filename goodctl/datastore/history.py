@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from goodctl.datastore.reference import CHECKPOINT_PREFIX, Version, resolve, split_reference
+from goodctl.datastore.reference import Version, resolve, split_reference, visible
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import unfinished
 
@@ -50,13 +50,12 @@ def log(reference: str) -> list[LogEntry]:
     location, name = split_reference(reference)
     repository = Repository.open(location)
     branches, tags = repository.branches(), repository.tags()
-    start = resolve(name, where=location, branches=branches, tags=tags, ancestry=repository.ancestry)
+    start = resolve(name, where=location, branches=branches, tags=tags, ancestry=repository.history)
     names: dict[str, list[str]] = {}
-    for label, snapshot in [*branches.items(), *tags.items()]:
-        if not label.startswith(CHECKPOINT_PREFIX):
-            names.setdefault(snapshot, []).append(label)
+    for label, snapshot in [*visible(branches).items(), *tags.items()]:
+        names.setdefault(snapshot, []).append(label)
     groups: list[list[Version]] = []  # a result, then the checkpoints on its way
-    for version in repository.ancestry(start):
+    for version in repository.history(start):
         if version.is_checkpoint and groups:
             groups[-1].append(version)
         elif not version.is_root:

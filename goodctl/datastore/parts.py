@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from goodctl.datastore.content import Part, array_sha256
 from goodctl.datastore.format import ARRAYS, KEYS, OFFSETS, VALUES, chunk_rows
@@ -51,7 +51,7 @@ def write_part(segment: zarr.Group, number: int, part: Part) -> int:
     """Write one part.
 
     Keys are stored raw: hidden states in float16 hardly compress, and raw chunks can be memory-mapped. Everything else
-    is small and compressed with Zstandard.
+    is small and compressed with Zstandard, with a checksum: a frame has bits that no decoder looks at.
 
     Args:
         segment: The segment's group, in a session.
@@ -73,7 +73,7 @@ def write_part(segment: zarr.Group, number: int, part: Part) -> int:
             chunks=(length, *array.shape[1:]),
             dtype=array.dtype,
             filters=None,
-            compressors=None if name == KEYS else ZstdCodec(level=3),
+            compressors=None if name == KEYS else (ZstdCodec(level=3), Crc32cCodec()),
         )
         stored[:] = array
     return sum(array.nbytes for array in part.values())
@@ -87,6 +87,7 @@ class StoredPart:
         rows: Rows in it.
         documents: Documents in it.
         sha256: Hash of each array, by name.
+        checked: Whether arrays are compared with it whenever they are read.
     """
 
     group: zarr.Group
@@ -94,6 +95,7 @@ class StoredPart:
     rows: int
     documents: int
     sha256: dict[str, str]
+    checked: bool = False
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Elements ``start`` to ``stop`` of one array.
@@ -108,21 +110,32 @@ class StoredPart:
             if array.shape[0] != expected:
                 raise DamagedError(f"{where} has {array.shape[0]} elements, {expected} were recorded.")
             try:
+                if self.checked:
+                    return self._checked(np.asarray(array[:]), name, where)[start:stop]
                 return np.asarray(array[start : array.shape[0] if stop is None else stop])
             except (ValueError, RuntimeError, TypeError) as error:  # what decoders raise on bytes they cannot read
                 raise DamagedError(f"{where} cannot be decoded: {error}.") from error
+
+    def _checked(self, array: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[Any]:
+        if array_sha256(array) != self.sha256.get(name):
+            raise DamagedError(
+                f"{where} is not what was written: its SHA-256 differs.",
+                hint=f"See what else is damaged: goodctl datastore verify {self.location}",
+            )
+        return array
 
     def read_all(self) -> Part:
         """Every array of the part, by name."""
         return {name: self.read(name) for name in ARRAYS}
 
 
-def stored_parts(segment: zarr.Group, location: str) -> Iterator[StoredPart]:
+def stored_parts(segment: zarr.Group, location: str, *, checked: bool = False) -> Iterator[StoredPart]:
     """The parts of a segment in row order.
 
     Args:
         segment: The segment's group.
         location: Name of the store, for messages.
+        checked: Whether arrays are compared with their hashes whenever they are read.
 
     Raises:
         DamagedError: A part lacks its description.
@@ -131,7 +144,8 @@ def stored_parts(segment: zarr.Group, location: str) -> Iterator[StoredPart]:
         group = _group(segment, f"{PARTS}/{name}")
         attributes: dict[str, Any] = dict(group.attrs)
         try:
-            yield StoredPart(group, location, attributes["rows"], attributes["documents"], attributes["sha256"])
+            counts = attributes["rows"], attributes["documents"]
+            yield StoredPart(group, location, *counts, attributes["sha256"], checked)
         except KeyError as error:
             raise DamagedError(f"{location}{group.name} has no {error} in its description.") from error
 

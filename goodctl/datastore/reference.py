@@ -12,7 +12,11 @@ from goodctl.errors import NotFoundError, UsageError
 
 MAIN = "main"
 CHECKPOINT_PREFIX = "checkpoint-"
-"""Branches of unfinished writes; hidden from users, and refused as references."""
+"""Branches of unfinished writes."""
+ROLLED_BACK_PREFIX = "rolled-back-"
+"""Branches that keep what a rollback has left behind."""
+HIDDEN_PREFIXES = (CHECKPOINT_PREFIX, ROLLED_BACK_PREFIX)
+"""Branches with such names are hidden from users, and refused as references."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class Version:
     def is_checkpoint(self) -> bool:
         """Whether this is an intermediate state of a command rather than its result."""
         return self.metadata.get("kind") == "checkpoint"
+
+    @property
+    def previous(self) -> str | None:
+        """Of a rollback: the newest version before it, which its parent is not; None for others."""
+        previous = self.metadata.get("previous")
+        return previous if isinstance(previous, str) else None
 
     @property
     def is_root(self) -> bool:
@@ -66,15 +76,16 @@ def resolve(
 ) -> str:
     """Find the snapshot that a reference means.
 
-    A reference is, tried in this order: a branch, a tag, ``~N`` (N results before the newest), ``{DATE}`` (the newest
-    at that time, UTC unless it says otherwise), the beginning of a snapshot id (at least 4 characters).
+    A reference is, tried in this order: a branch, a tag, ``~N`` (N results before the newest) or ``NAME~N`` (before a
+    branch or tag), ``{DATE}`` (the newest at that time, UTC unless it says otherwise), the beginning of a snapshot id
+    (at least 4 characters).
 
     Args:
         reference: As typed after the ``@``, or None for the newest version.
         where: Name of the store, for messages.
         branches: Branch name to snapshot id.
         tags: Tag name to snapshot id.
-        ancestry: Versions from a snapshot id backwards, newest first.
+        ancestry: Versions from a snapshot id backwards, newest first; the versions before a rollback included.
 
     Returns:
         A snapshot id.
@@ -85,23 +96,30 @@ def resolve(
     """
     if reference is None:
         return branches[MAIN]
-    if reference in branches and not reference.startswith(CHECKPOINT_PREFIX):
-        return branches[reference]
-    if reference in tags:
-        return tags[reference]
-    results = [version for version in ancestry(branches[MAIN]) if not version.is_checkpoint and not version.is_root]
-    if match := re.fullmatch(r"~(\d+)", reference):
-        return _back(results, int(match[1]), where)
+    named = {**tags, **visible(branches)}
+    if reference in named:
+        return named[reference]
+    if (match := re.fullmatch(r"(.*)~(\d+)", reference)) and (not match[1] or match[1] in named):
+        return _back(_results(ancestry(named[match[1] or MAIN])), int(match[2]), where)
     if match := re.fullmatch(r"\{(.+)\}", reference):
-        return _at(results, match[1], where)
+        return _at(_results(ancestry(branches[MAIN])), match[1], where)
     return _by_prefix(_everything(branches, tags, ancestry), reference, where)
+
+
+def visible(branches: dict[str, str]) -> dict[str, str]:
+    """Those of the branches that users see."""
+    return {name: tip for name, tip in branches.items() if not name.startswith(HIDDEN_PREFIXES)}
+
+
+def _results(versions: Iterable[Version]) -> list[Version]:
+    return [version for version in versions if not version.is_checkpoint and not version.is_root]
 
 
 def _everything(
     branches: dict[str, str], tags: dict[str, str], ancestry: Callable[[str], Iterable[Version]]
 ) -> dict[str, Version]:
-    visible = [tip for name, tip in branches.items() if not name.startswith(CHECKPOINT_PREFIX)]
-    starts = dict.fromkeys([*visible, *tags.values()])
+    kept = [tip for name, tip in branches.items() if not name.startswith(CHECKPOINT_PREFIX)]
+    starts = dict.fromkeys([*kept, *tags.values()])
     return {version.id: version for start in starts for version in ancestry(start) if not version.is_root}
 
 

@@ -14,7 +14,7 @@ from goodctl.datastore.format import KEYS, OFFSETS, VALUES, Header, SegmentInfo
 from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
 from goodctl.datastore.reference import Version, resolve, split_reference
 from goodctl.datastore.repository import Repository, translated_errors
-from goodctl.errors import NotFoundError
+from goodctl.errors import DamagedError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Datastore:
         header: What holds for the whole store.
         segments: Its segments, in order.
         repository: What it is read from.
+        root: Root group of the version.
+        checked: Whether everything that is read is compared with its recorded hash first.
     """
 
     location: str
@@ -37,29 +39,36 @@ class Datastore:
     segments: tuple[SegmentInfo, ...]
     repository: Repository
     root: zarr.Group
+    checked: bool = False
 
     @classmethod
-    def open(cls, reference: str) -> Datastore:
+    def open(cls, reference: str, *, check: bool = False) -> Datastore:
         """Open ``STORE`` or ``STORE@REF`` for reading.
 
         Args:
             reference: A path, optionally with ``@`` and a branch, tag, snapshot id prefix, ``~N`` or ``{DATE}``.
+            check: Compare everything that is read with its recorded hash: a changed byte is an error, never other rows.
 
         Raises:
             NotFoundError: No store, or no such version; also a store whose first build has not finished.
             IncompatibleError: Another format, or a newer one.
-            DamagedError: Its description cannot be read.
+            DamagedError: Its description cannot be read, or is not what was written.
         """
         location, name = split_reference(reference)
-        return cls.from_repository(Repository.open(location), name)
+        return cls.from_repository(Repository.open(location), name, check=check)
 
     @classmethod
-    def from_repository(cls, repository: Repository, reference: str | None = None) -> Datastore:
+    def from_repository(cls, repository: Repository, reference: str | None = None, *, check: bool = False) -> Datastore:
         """Open a version of a repository that is open already."""
         location, branches = repository.location, repository.branches()
         snapshot = resolve(
-            reference, where=location, branches=branches, tags=repository.tags(), ancestry=repository.ancestry
+            reference, where=location, branches=branches, tags=repository.tags(), ancestry=repository.history
         )
+        if check and (problems := repository.damaged_files(snapshot)):
+            name, problem = next(iter(problems.items()))
+            raise DamagedError(
+                f"{location}: {name} {problem}.", hint=f"See what else is damaged: goodctl datastore verify {location}"
+            )
         version = next(iter(repository.ancestry(snapshot)))
         if version.is_root:
             raise unfinished(repository)
@@ -68,7 +77,8 @@ class Datastore:
             header = Header.from_dict(dict(root.attrs), location)
             groups = {path.rpartition("/")[2]: group for path, group in _segment_groups(root).items()}
             infos = [SegmentInfo.from_dict(name, dict(group.attrs), location) for name, group in groups.items()]
-        return cls(location, version, header, tuple(sorted(infos, key=lambda info: info.order)), repository, root)
+        ordered = tuple(sorted(infos, key=lambda info: info.order))
+        return cls(location, version, header, ordered, repository, root, check)
 
     @property
     def rows(self) -> int:
@@ -84,7 +94,7 @@ class Datastore:
         """The parts of one segment, in row order."""
         group = self.root[f"{SEGMENTS}/{segment.id}"]
         assert isinstance(group, zarr.Group)
-        return stored_parts(group, self.location)
+        return stored_parts(group, self.location, checked=self.checked)
 
     def read(self, segment: SegmentInfo, name: str) -> npt.NDArray[Any]:
         """One array of a segment as a whole.

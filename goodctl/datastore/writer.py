@@ -71,6 +71,9 @@ class Writer:
         repository: Where to write.
         header: Written with the first segment of a new store.
         addition: What is added.
+        part_bytes: Rows are buffered up to this size.
+        clock: Seconds that go on.
+        branch: What is moved to the result.
         state: What the last checkpoint recorded; None when there was none.
         seconds: Time spent writing, hashing and committing so far.
     """
@@ -80,6 +83,7 @@ class Writer:
     addition: Addition
     part_bytes: int = PART_BYTES
     clock: Callable[[], float] = time.monotonic
+    branch: str = MAIN
     state: dict[str, Any] | None = None
     seconds: float = 0.0
     _segments: dict[str, SegmentBuffer] = field(default_factory=dict)
@@ -87,7 +91,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         self._branch = CHECKPOINT_PREFIX + self.addition.job
-        self._base = self.repository.tip()
+        self._base = self.repository.tip(self.branch)
         self._sweep()
         tip = self.repository.branches().get(self._branch)
         if tip is not None:
@@ -137,7 +141,7 @@ class Writer:
     def finish(
         self, state: dict[str, Any], decode: Callable[[int], str], results: dict[str, Any], code: Code = no_codes
     ) -> str:
-        """Checkpoint, give the new segments codes and descriptions, commit, and move ``main`` to the result.
+        """Checkpoint, give the new segments codes and descriptions, commit, and move the branch to the result.
 
         A kill between the last two leaves a result that nobody sees; the next run of the job steps back to the
         checkpoint before it and finishes again.
@@ -152,7 +156,7 @@ class Writer:
             Id of the new snapshot.
 
         Raises:
-            ConflictError: ``main`` has moved although the lock was held.
+            ConflictError: The branch has moved although the lock was held.
         """
         self.checkpoint(state)
         started = self.clock()
@@ -166,7 +170,7 @@ class Writer:
                 group.attrs.update(replace(segment, codes=codes.get(segment.id)).to_dict())
         metadata = {"kind": "result", "command": self.addition.command, "results": results}
         snapshot = session.commit(self.addition.message, metadata)
-        self.repository.move_branch(MAIN, snapshot, expected=self._base)
+        self.repository.move_branch(self.branch, snapshot, expected=self._base)
         self.repository.delete_branch(self._branch)
         self._session = None
         self.seconds += self.clock() - started

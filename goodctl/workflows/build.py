@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
-from pathlib import Path
 
 from goodctl import __version__
 from goodctl.corpus import Scan
 from goodctl.datastore.format import KEY_DTYPES, Header
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, split_reference
-from goodctl.datastore.repository import Repository, check_place, discard_place, is_store, writer_lock
+from goodctl.datastore.repository import Repository, check_place, exists, is_store, taken_back_on_failure, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.encoding import default_window
 from goodctl.errors import ExistsError, NotFoundError, UsageError
@@ -57,8 +55,8 @@ def build(
     _refuse_existing(store)
     scan = text.corpus.scan(running.report)
     identity = identify(model, running.report)
-    existed = Path(store).exists()
-    with writer_lock(store, "goodctl datastore build"), _taken_back_on_failure(store, keep_folder=existed):
+    existed = exists(store)
+    with writer_lock(store, "goodctl datastore build"), _taken_back(store, existed):
         _refuse_existing(store)
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, encoding.key_layer or KEY_LAYERS[0])
@@ -173,13 +171,14 @@ def _refuse_other_build(repository: Repository, job: str, restart: bool) -> None
 def _times_added(current: Datastore, text: Text, scan: Scan, *, again: bool) -> int:
     """How often a store has this text already; unless it is to be added ``again``, that must be never."""
     known = text_fingerprint(text, scan)
-    there = [segment for segment in current.segments if segment.settings.get("text") == known]
+    origins = [origin for segment in current.segments for origin in segment.all_origins()]
+    there = [origin for origin in origins if origin.settings.get("text") == known]
     if there and not again:
         raise ExistsError(
-            f"{current.location} has this text already: segment {there[0].id[:8]}, added {there[0].added_at}.",
+            f"{current.location} has this text already: segment {there[0].segment[:8]}, added {there[0].added_at}.",
             hint="Nothing to do. To add it once more all the same: --again",
         )
-    return len({segment.job for segment in there})
+    return len({origin.job for origin in there})
 
 
 def _mention_known_sources(current: Datastore, scan: Scan, report: Report) -> None:
@@ -190,12 +189,5 @@ def _mention_known_sources(current: Datastore, scan: Scan, report: Report) -> No
             report(Progress("", note=f"note: {source.name} is in the store already, as {segment.language}"))
 
 
-@contextlib.contextmanager
-def _taken_back_on_failure(store: str, *, keep_folder: bool) -> Iterator[None]:
-    """Leave no trace of a build that fails before its first checkpoint."""
-    try:
-        yield
-    except BaseException:
-        if not is_store(store) or Repository.open(store).is_untouched():
-            discard_place(store, keep_folder=keep_folder)
-        raise
+def _taken_back(store: str, existed: bool) -> contextlib.AbstractContextManager[None]:
+    return taken_back_on_failure(store, keep_folder=existed, is_worthless=lambda: Repository.open(store).is_untouched())

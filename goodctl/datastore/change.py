@@ -1,0 +1,183 @@
+"""Changes of a store in one transaction: which branch, one commit, nothing seen before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+
+from goodctl.datastore.codes import codec_names, delete_codec
+from goodctl.datastore.format import Header, SegmentInfo
+from goodctl.datastore.parts import CODECS, SEGMENTS, segment_group
+from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN, split_reference, visible
+from goodctl.datastore.repository import (
+    Repository,
+    Session,
+    check_place,
+    exists,
+    is_store,
+    taken_back_on_failure,
+    translated_errors,
+    writer_lock,
+)
+from goodctl.datastore.store import Datastore
+from goodctl.errors import ConflictError, ExistsError, UsageError
+
+
+def writable(store: str, doing: str) -> tuple[str, str]:
+    """Which store and branch a command changes that was given ``STORE`` or ``STORE@BRANCH``.
+
+    Args:
+        store: As the user named it.
+        doing: The command as it would be typed, up to the store, for the hint.
+
+    Returns:
+        Location and branch.
+
+    Raises:
+        NotFoundError: There is no such store.
+        UsageError: The reference is not a branch: other versions never change.
+    """
+    location, reference = split_reference(store)
+    branches = visible(Repository.open(location).branches())
+    if reference is None or reference in branches:
+        return location, reference or MAIN
+    raise UsageError(
+        f"{store} is a version of {location}, not a branch: it cannot be changed.",
+        hint=f"Change the newest version: {doing} {location}, or make a branch of it: "
+        f"goodctl datastore branch {store} NAME",
+    )
+
+
+@dataclass
+class Change:
+    """A transaction on a branch of a store.
+
+    Attributes:
+        repository: Of the store.
+        session: Where it is written.
+        command: For the history.
+        current: The version that is changed; None in a new store.
+    """
+
+    repository: Repository
+    session: Session
+    command: str
+    current: Datastore | None = None
+
+    @property
+    def root(self) -> zarr.Group:
+        """Root group of the version that is written."""
+        return self.session.root
+
+    def describe(self, header: Header) -> None:
+        """Begin a new store."""
+        self.root.attrs.update(header.to_dict())
+        for name in (SEGMENTS, CODECS):
+            self.root.require_group(name)
+
+    def put(self, segment: SegmentInfo) -> None:
+        """Write a segment's description; its parts are there."""
+        segment_group(self.root, segment.id).attrs.update(segment.to_dict())
+
+    def delete(self, segment: SegmentInfo) -> None:
+        """Leave a segment out of the version that is written; earlier ones keep it."""
+        del self.root.require_group(SEGMENTS)[segment.id]
+
+    def drop_unused_codecs(self, segments: tuple[SegmentInfo, ...]) -> list[str]:
+        """Leave out the codecs that none of the segments uses, and name them."""
+        used = {segment.codes.codec for segment in segments if segment.codes}
+        unused = [name for name in codec_names(self.root) if name not in used]
+        for name in unused:
+            delete_codec(self.root, name)
+        return unused
+
+    def commit(self, message: str, results: dict[str, Any], **metadata: Any) -> str:
+        """Make everything visible at once.
+
+        Args:
+            message: For the log.
+            results: Counts for the log: ``rows``, ``documents`` and ``languages`` are what was added, negative where
+                it was removed.
+            metadata: Further members of the commit's metadata.
+
+        Returns:
+            Id of the new snapshot.
+        """
+        kept = {"kind": "result", "command": self.command, "results": results, **metadata}
+        return self.session.commit(message, kept)
+
+
+@contextlib.contextmanager
+def changing(store: str, command: str) -> Iterator[Change]:
+    """Begin a change of an existing store, with the writers' lock held.
+
+    Args:
+        store: ``STORE`` or ``STORE@BRANCH``.
+        command: ``remove``, ``compact`` and so on.
+
+    Raises:
+        NotFoundError: There is no such store.
+        UsageError: A version was named that is no branch.
+        ConflictError: Another process writes.
+    """
+    location, branch = writable(store, f"goodctl datastore {command}")
+    with writer_lock(location, f"goodctl datastore {command}"):
+        repository = Repository.open(location)
+        current = Datastore.from_repository(repository, branch)
+        with translated_errors(location, "write to"):
+            yield Change(repository, repository.session(branch), command, current)
+
+
+@contextlib.contextmanager
+def creating(store: str, command: str) -> Iterator[Change]:
+    """Begin a new store, with the writers' lock held; what fails leaves no trace.
+
+    Raises:
+        ExistsError: Something is there already.
+        ConflictError: Another process writes there.
+    """
+    refuse_existing(store)
+    existed = exists(store)
+
+    def worthless() -> bool:
+        return Repository.open(store).is_untouched()
+
+    with (
+        writer_lock(store, f"goodctl datastore {command}"),
+        taken_back_on_failure(store, keep_folder=existed, is_worthless=worthless),
+    ):
+        refuse_existing(store)
+        if is_store(store):
+            if not worthless():
+                raise ConflictError(
+                    f"{store} holds an unfinished build.",
+                    hint="Finish it with the command that began it, or choose another name.",
+                )
+            repository = Repository.open(store)  # a killed run has left it, and perhaps chunks that nobody sees
+            for job in repository.checkpoints():
+                repository.delete_branch(CHECKPOINT_PREFIX + job)
+        else:
+            repository = Repository.create(store)
+        with translated_errors(store, "write to"):
+            yield Change(repository, repository.session(MAIN), command)
+
+
+def refuse_existing(store: str) -> None:
+    """Check that a new store can be made.
+
+    Raises:
+        ExistsError: There is one, or something else.
+    """
+    if not is_store(store):
+        check_place(store)
+        return
+    repository = Repository.open(store)
+    if not next(repository.ancestry(repository.tip())).is_root:
+        rows = Datastore.from_repository(repository).rows
+        raise ExistsError(
+            f"{store} is a datastore already, with {rows:,} rows.", hint="Choose another name for the new store."
+        )
