@@ -112,12 +112,13 @@ class Change:
 
 
 @contextlib.contextmanager
-def changing(store: str, command: str) -> Iterator[Change]:
+def changing(store: str, command: str, *, check: bool = False) -> Iterator[Change]:
     """Begin a change of an existing store, with the writers' lock held.
 
     Args:
         store: ``STORE`` or ``STORE@BRANCH``.
         command: ``remove``, ``compact`` and so on.
+        check: Compare what is read with its hashes.
 
     Raises:
         NotFoundError: There is no such store.
@@ -127,7 +128,7 @@ def changing(store: str, command: str) -> Iterator[Change]:
     location, branch = writable(store, f"goodctl datastore {command}")
     with writer_lock(location, f"goodctl datastore {command}"):
         repository = Repository.open(location)
-        current = Datastore.from_repository(repository, branch)
+        current = Datastore.from_repository(repository, branch, check=check)
         with translated_errors(location, "write to"):
             yield Change(repository, repository.session(branch), command, current)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from dataclasses import replace
 
 from goodctl import __version__
 from goodctl.corpus import Scan
@@ -117,6 +118,9 @@ def add(
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, header.key_layer)
         job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, index, current, times)
+        known = {origin.job for segment in current.segments for origin in segment.all_origins()}
+        while job.fingerprint in known:  # an earlier copy of the text was removed, and this one stayed
+            job = replace(job, salt=job.salt + 1)
         if running.restart and job.fingerprint in current.repository.checkpoints():
             current.repository.delete_branch(CHECKPOINT_PREFIX + job.fingerprint)
         return job.run(current.repository, running)

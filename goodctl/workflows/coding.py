@@ -94,7 +94,7 @@ class Coding:
                     delete_codes(part.group)
             return {}
         kind, factory = (advice.kind, advice.factory) if advice else self._asked(version)
-        return self._trained(version, kind, factory)
+        return self.trained(version, kind, factory)
 
     def _current_codecs(self) -> dict[str, CodecInfo]:
         """The codecs of the store, in the order in which its segments came to use them."""
@@ -113,7 +113,7 @@ class Coding:
         """Codes for a store that had none: always where they were asked for, else where the new rows are many."""
         if self.choice.kind != AUTO:
             kind, factory = self._asked(version)
-            return self._trained(version, kind, factory)
+            return self.trained(version, kind, factory)
         header = version.header
         try:
             advice = advise(
@@ -125,14 +125,14 @@ class Coding:
                 faiss_installed=is_installed(),
             )
         except UsageError as error:  # the rows are worth more than the index: keep them, and say so
-            self._say(f"no index: {error.message}")
+            self.say(f"no index: {error.message}")
             return {}
         if advice.kind != EXACT:
-            self._say(f"index: {advice.kind}, since {advice.reason}")
-            return self._trained(version, advice.kind, advice.factory)
+            self.say(f"index: {advice.kind}, since {advice.reason}")
+            return self.trained(version, advice.kind, advice.factory)
         if self.store is not None and self.store.rows + version.rows > EXACT_ROWS and self.device.type != "cuda":
             rows = self.store.rows + version.rows
-            self._say(f"note: {rows:,} rows are searched exactly; faster: goodctl datastore index {version.location}")
+            self.say(f"note: {rows:,} rows are searched exactly; faster: goodctl datastore index {version.location}")
         return {}
 
     def _asked(self, version: Datastore) -> tuple[str, str]:
@@ -164,24 +164,27 @@ class Coding:
             fits = {name: Fit(codec.info, codec.errors(sample, self.device)) for name, codec in codecs.items()}
             decision = decide(fits, segment.rows, self.choice.codec)
             if decision.fit is None:
-                self._say(f"index: a new codec for {segment.language}: {decision.reason}")
+                self.say(f"index: a new codec for {segment.language}: {decision.reason}")
                 left.append(segment)
                 continue
-            self._say(f"index: codec {decision.fit.info.id[:8]} reused for {segment.language}: {decision.reason}")
-            self._encode(version, [segment], codecs[decision.fit.info.id])
+            self.say(f"index: codec {decision.fit.info.id[:8]} reused for {segment.language}: {decision.reason}")
+            self.encode(version, [segment], codecs[decision.fit.info.id])
             result[segment.id] = decision.fit.codes
         if left:
             rest = replace(version, segments=tuple(left))
-            newest = list(known.values())[-1]
-            kind = self.choice.kind if self.choice.kind != AUTO else newest.kind
-            if kind == FACTORY:
-                factory = self.choice.index if self.choice.kind == FACTORY else newest.factory
-            else:
-                factory = factory_for(kind, rest.rows, rest.header.dimension, _code_bytes(codecs[newest.id]))
-            result |= self._trained(rest, kind, factory)
+            result |= self.trained_like(rest, codecs[list(known)[-1]])
         return result
 
-    def _trained(self, version: Datastore, kind: str, factory: str) -> dict[str, SegmentCodes]:
+    def trained_like(self, version: Datastore, codec: Codec) -> dict[str, SegmentCodes]:
+        """Train a codec on all rows of a version: of the kind that was asked for, else of the same kind as another."""
+        kind = self.choice.kind if self.choice.kind != AUTO else codec.info.kind
+        if kind == FACTORY:
+            factory = self.choice.index if self.choice.kind == FACTORY else codec.info.factory
+        else:
+            factory = factory_for(kind, version.rows, version.header.dimension, _code_bytes(codec))
+        return self.trained(version, kind, factory)
+
+    def trained(self, version: Datastore, kind: str, factory: str) -> dict[str, SegmentCodes]:
         """Train a codec on all rows of a version, encode them, and find its settings."""
         rows = version.rows
         most = MOST_SAMPLE_BYTES // (4 * version.header.dimension)
@@ -192,7 +195,7 @@ class Coding:
         self.report(Progress(stage="training", finished=True))
         self.check_interrupted()
         write_codec(version.root, codec.info, codec.trained)
-        self._encode(version, version.segments, codec)
+        self.encode(version, version.segments, codec)
         result = {}
         for segment in version.segments:
             errors = codec.errors(sample_keys(version, [segment], DRIFT_ROWS, self.choice.seed), self.device)
@@ -207,7 +210,8 @@ class Coding:
         self._tune(version, codec, result)
         return result
 
-    def _encode(self, version: Datastore, segments: Sequence[SegmentInfo], codec: Codec) -> None:
+    def encode(self, version: Datastore, segments: Sequence[SegmentInfo], codec: Codec) -> None:
+        """Write codes of a codec that the version has, in place of other ones."""
         total, done = sum(segment.rows for segment in segments), 0
         self.report(Progress(stage=STAGE, done=0, total=total, unit="rows"))
         for segment in segments:
@@ -228,7 +232,7 @@ class Coding:
         each = max(1, -(-TUNING_QUERIES // len(searcher.segments)))
         queries = sample_queries(searcher.segments, searcher.first_rows, [each] * len(segments), self.choice.seed + 1)
         if searcher.rows <= queries.excluded:
-            self._say("note: the index is not tuned: without a query's own document no rows are left")
+            self.say("note: the index is not tuned: without a query's own document no rows are left")
             return
         self.report(Progress(stage="tuning"))
         truth = Truth.of(searcher, queries, self.choice.k, self.choice.temperature, self.device)
@@ -245,7 +249,7 @@ class Coding:
         describe_codec(version.root, replace(codec.info, settings=settings))
         high = settings["high"]
         if not high["reached"]:
-            self._say(
+            self.say(
                 f"note: codec {codec.info.id[:8]} reaches a total variation of {high['tv']:.3f} and a recall of "
                 f"{high['recall']:.3f}; aimed at are 0.02 and {self.choice.target_recall}"
             )
@@ -259,7 +263,8 @@ class Coding:
         if self.interruption.requested:
             raise Interrupted(f"Stopped while the index was made. {self.kept}.", hint="Run the same command again.")
 
-    def _say(self, sentence: str) -> None:
+    def say(self, sentence: str) -> None:
+        """Keep a sentence on what was decided, and show it."""
         self.taken.append(sentence)
         self.report(Progress("", note=sentence))
 

@@ -1,0 +1,157 @@
+"""Copying stored bytes from one version to another: as they are, several chunks at a time, never all in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import numpy as np
+import zarr
+from zarr.abc.buffer import BufferPrototype
+from zarr.abc.store import Store
+from zarr.buffer import cpu
+
+from goodctl.datastore.codes import CODES, read_codec
+from goodctl.datastore.format import ARRAYS
+from goodctl.datastore.parts import CODECS, PARTS, StoredPart
+from goodctl.datastore.repository import translated_errors
+from goodctl.errors import DamagedError
+
+_AT_ONCE = 4
+"""Chunks in flight: two cores are busy with fewer, and each takes up to 16 MiB."""
+
+_METADATA = "zarr.json"
+
+Moved = Callable[[int], None]
+"""Is told how many bytes were copied since the last call."""
+
+
+class _Bytes(cpu.Buffer):
+    """Bytes that are passed on as they came, without the copy that the base class makes."""
+
+    _bytes: bytes
+
+    @classmethod
+    def from_bytes(cls, bytes_like: bytes | bytearray | memoryview) -> Self:
+        raw = bytes(bytes_like)  # no copy of what is bytes already
+        buffer = cls.from_array_like(np.frombuffer(raw, dtype="B"))
+        buffer._bytes = raw
+        return buffer
+
+    def to_bytes(self) -> bytes:
+        return self._bytes
+
+
+_PROTOTYPE = BufferPrototype(buffer=_Bytes, nd_buffer=cpu.NDBuffer)
+
+
+def unwatched(size: int) -> None:
+    """The default ``Moved``: nobody is told."""
+
+
+def copy_parts(
+    parts: Iterable[tuple[StoredPart, int]],
+    target: zarr.Group,
+    *,
+    codec: str | None = None,
+    moved: Moved = unwatched,
+) -> None:
+    """Copy parts as they are.
+
+    Args:
+        parts: Parts of one version, and the number that each gets in the target.
+        target: Group of the segment that takes them, in a session.
+        codec: Copy also the codes of this codec.
+        moved: Is told of bytes.
+
+    Raises:
+        DamagedError: Stored bytes are missing; of checked parts also: they are not what was written.
+    """
+    target.require_group(PARTS)
+    places, source, location = [], target.store, ""
+    for part, number in parts:
+        if part.checked:
+            part.read_all()
+        group = target.require_group(f"{PARTS}/{number:06d}")
+        group.attrs.update(dict(part.group.attrs))
+        names = list(ARRAYS)
+        if codec:
+            group.require_group(CODES)
+            names.append(f"{CODES}/{codec}")
+        places += [(f"{part.group.path}/{name}", f"{group.path}/{name}") for name in names]
+        source, location = part.group.store, part.location
+    copy_arrays(source, target.store, places, location, moved=moved)
+
+
+def copy_codes(part: StoredPart, target: zarr.Group, codec: str, *, moved: Moved = unwatched) -> None:
+    """Copy the codes of a part to the part's copy."""
+    target.require_group(CODES)
+    places = [(f"{part.group.path}/{CODES}/{codec}", f"{target.path}/{CODES}/{codec}")]
+    copy_arrays(part.group.store, target.store, places, part.location, moved=moved)
+
+
+def copy_codec(source: zarr.Group, target: zarr.Group, codec: str, location: str) -> None:
+    """Copy a trained codec between root groups, where the target does not have it; its hash is checked.
+
+    Raises:
+        DamagedError: Its bytes are not those that were written.
+    """
+    codecs = target.require_group(CODECS)
+    if codec in codecs:
+        return
+    read_codec(source, codec, location)
+    stored = source[f"{CODECS}/{codec}"]
+    group = codecs.create_group(codec, attributes=dict(stored.attrs))
+    copy_arrays(source.store, target.store, [(f"{stored.path}/trained", f"{group.path}/trained")], location)
+
+
+def copy_arrays(
+    source: Store, target: Store, places: Sequence[tuple[str, str]], location: str, *, moved: Moved = unwatched
+) -> None:
+    """Copy arrays, metadata and chunks, byte by byte.
+
+    Args:
+        source: Zarr store of the version that is read.
+        target: Zarr store of a session.
+        places: Path of each array in the source, and in the target.
+        location: Name of the store that is read, for messages.
+        moved: Is told of bytes.
+
+    Raises:
+        DamagedError: An array or a chunk is missing.
+    """
+    with ThreadPoolExecutor(1) as thread:  # the caller's thread may have an event loop of its own
+        thread.submit(asyncio.run, _copied(source, target, places, location, moved)).result()
+
+
+async def _copied(source: Store, target: Store, places: Sequence[tuple[str, str]], location: str, moved: Moved) -> None:
+    keys: list[tuple[str, str]] = []
+    for path, new_path in places:
+        with translated_errors(f"{location}/{path}", "read"):
+            found = [key async for key in source.list_prefix(f"{path}/")]
+        if f"{path}/{_METADATA}" not in found:
+            raise DamagedError(f"The array {location}/{path} is missing.", hint=_hint(location))
+        keys += [(key, new_path + key.removeprefix(path)) for key in found]
+    keys.sort(key=lambda pair: not pair[0].endswith(_METADATA))  # a chunk needs its array
+    metadata = sum(key.endswith(_METADATA) for key, _ in keys)
+    for first, last, at_once in ((0, metadata, 1), (metadata, len(keys), _AT_ONCE)):
+        waiting = iter(keys[first:last])
+        await asyncio.gather(*(_worker(source, target, waiting, location, moved) for _ in range(at_once)))
+
+
+async def _worker(
+    source: Store, target: Store, waiting: Iterable[tuple[str, str]], location: str, moved: Moved
+) -> None:
+    for key, new_key in waiting:
+        with translated_errors(f"{location}/{key}", "read"):
+            chunk = await source.get(key, _PROTOTYPE)
+        if chunk is None:
+            raise DamagedError(f"{location}/{key} is missing.", hint=_hint(location))
+        await target.set(new_key, chunk)
+        moved(len(chunk))
+
+
+def _hint(location: str) -> str:
+    return f"See what else is damaged: goodctl datastore verify {location}"
