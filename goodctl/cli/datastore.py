@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from goodctl.cli import options as o
-from goodctl.cli import search
+from goodctl.cli import search, segments
 from goodctl.cli.output import Output
 
 app = typer.Typer(
@@ -147,4 +147,5 @@ def log(store: o.StoreRef, json: o.Json = False, quiet: o.Quiet = False) -> None
     out.result({"versions": [entry.to_dict() for entry in entries]}, *render.logged(entries))
 
 
+segments.register(app)
 search.register(app)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from goodctl.cli.output import Output
 from goodctl.cli.progress import drawn, interruptible
 from goodctl.errors import Interrupted
+from goodctl.progress import Report
 from goodctl.workflows.choices import Running
 
 
@@ -24,3 +25,13 @@ def running(
             "Stopped at once. The store is what it was.",
             hint="Run the same command again: it goes on from the last checkpoint, if there is one.",
         ) from None
+
+
+@contextlib.contextmanager
+def at_once(out: Output) -> Iterator[Report]:
+    """Draw the progress of a command that makes one commit at its end: Ctrl-C before it leaves everything as it was."""
+    try:
+        with drawn(out) as report:
+            yield report
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped. The store is what it was.", hint="Run the same command again.") from None

@@ -112,12 +112,13 @@ class Change:
 
 
 @contextlib.contextmanager
-def changing(store: str, command: str, *, check: bool = False) -> Iterator[Change]:
+def changing(store: str, command: str, *, typed: str | None = None, check: bool = False) -> Iterator[Change]:
     """Begin a change of an existing store, with the writers' lock held.
 
     Args:
         store: ``STORE`` or ``STORE@BRANCH``.
         command: ``remove``, ``compact`` and so on.
+        typed: How the command is typed up to the store, where that is more than its name.
         check: Compare what is read with its hashes.
 
     Raises:
@@ -125,7 +126,7 @@ def changing(store: str, command: str, *, check: bool = False) -> Iterator[Chang
         UsageError: A version was named that is no branch.
         ConflictError: Another process writes.
     """
-    location, branch = writable(store, f"goodctl datastore {command}")
+    location, branch = writable(store, f"goodctl datastore {typed or command}")
     with writer_lock(location, f"goodctl datastore {command}"):
         repository = Repository.open(location)
         current = Datastore.from_repository(repository, branch, check=check)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Removal:
     Attributes:
         languages: Of any of these languages.
         labels: With any of these labels.
-        sources: From any of these sources: a name as ``inspect`` shows it, or at least 8 digits of its SHA-256.
+        sources: From any of these sources; see ``sources_meant``.
         documents: Any of these: ``SOURCE:LINE``, as ``neighbors`` shows them.
     """
 
@@ -39,19 +38,14 @@ class Removal:
 
         Raises:
             UsageError: Nothing is named, or a document is not of the form ``SOURCE:LINE``.
-            NotFoundError: A language, label or source is not in the store.
+            NotFoundError: A language or label is not in the store.
         """
         if not any((self.languages, self.labels, self.sources, self.documents)):
             raise UsageError(
                 "Nothing says what to remove.", hint="Name it: --language, --source, --label or --document."
             )
-        known = {name for segment in store.segments for source in segment.sources for name in (source.name,)}
-        hashes = {source.sha256 for segment in store.segments for source in segment.sources}
         _check_known(store, "language", self.languages, {segment.language for segment in store.segments})
         _check_known(store, "label", self.labels, {segment.label for segment in store.segments if segment.label})
-        for name in (*self.sources, *(place(document)[0] for document in self.documents)):
-            if not any(_is_hash_of(name, each) for each in hashes):
-                _check_known(store, "source", [name], known)
 
 
 def place(document: str) -> tuple[str, int]:
@@ -69,8 +63,31 @@ def place(document: str) -> tuple[str, int]:
     return source, int(line)
 
 
-def _is_hash_of(text: str, sha256: str) -> bool:
-    return len(text) >= _LEAST_HASH and sha256.startswith(text.lower())
+def sources_meant(store: Datastore, name: str) -> set[tuple[str, str]]:
+    """Names and hashes of the sources that a user means.
+
+    Args:
+        store: Open version.
+        name: A source's name, its end from a slash on, or at least 8 digits of its hash.
+
+    Raises:
+        NotFoundError: There is no such source.
+        UsageError: It may mean several.
+    """
+    known = {(source.name, source.sha256) for segment in store.segments for source in segment.sources}
+    exact = {each for each in known if each[0] == name}
+    hashed = {each for each in known if len(name) >= _LEAST_HASH and each[1].startswith(name.lower())}
+    ending = {each for each in known if each[0].replace("\\", "/").endswith(f"/{name}")}
+    if exact or hashed:
+        return exact or hashed
+    if len({full for full, _ in ending}) > 1:
+        raise UsageError(
+            f"{store.location} has several sources {name}: {', '.join(sorted(full for full, _ in ending)[:5])}.",
+            hint="Name one of them in full.",
+        )
+    if not ending:
+        _check_known(store, "source", [name], {full for full, _ in known})
+    return ending
 
 
 def _check_known(store: Datastore, what: str, names: Sequence[str], known: set[str]) -> None:
@@ -107,36 +124,43 @@ def planned(current: Datastore, removal: Removal, report: Report) -> Plan:
     Raises:
         NotFoundError: No document fulfils all conditions, or one that was named is not there.
     """
-    plan, found = Plan(), set[tuple[str, int]]()
-    wanted = [place(document) for document in removal.documents]
+    plan, found = Plan(), set[str]()
+    sources = set[tuple[str, str]]().union(*(sources_meant(current, name) for name in removal.sources))
+    wanted = {
+        (*source, line): document
+        for document in removal.documents
+        for name, line in [place(document)]
+        for source in sources_meant(current, name)
+    }
     for segment in current.segments:
         if (removal.languages and segment.language not in removal.languages) or (
             removal.labels and segment.label not in removal.labels
         ):
             continue
-        indices = {source.index for source in segment.sources if not removal.sources or _named(source, removal.sources)}
-        if not wanted and len(indices) == len(segment.sources):
+        here = {each.index: (each.name, each.sha256) for each in segment.sources}
+        indices = {index for index, source in here.items() if not removal.sources or source in sources}
+        if not removal.documents and len(indices) == len(here):
             plan.whole.append(segment)
             continue
         lines = {
-            (source.index, line): (name, line)
-            for name, line in wanted
-            for source in segment.sources
-            if source.index in indices and _named(source, [name])
+            (index, line): document
+            for (name, sha256, line), document in wanted.items()
+            for index in indices
+            if here[index] == (name, sha256)
         }
-        if not (lines if wanted else indices):
+        if not (lines if removal.documents else indices):
             continue
         report(Progress("looking for documents", unit="segments"))
-        masks, here = _masks(current, segment, indices, lines if wanted else None)
-        found |= here
+        masks, named = _masks(current, segment, indices, lines if removal.documents else None)
+        found |= named
         if sum(int(mask.sum()) for mask in masks.values()) == segment.documents:
             plan.whole.append(segment)
         elif masks:
             plan.partial.append((segment, masks))
     report(Progress("looking for documents", finished=True))
-    if missing := [each for each in wanted if each not in found]:
+    if missing := [document for document in removal.documents if document not in found]:
         raise NotFoundError(
-            f"{current.location} has no document {missing[0][0]}:{missing[0][1]} that meets every condition.",
+            f"{current.location} has no document {missing[0]} that meets every condition.",
             hint="Lines are counted from 1; a line without a row, such as an empty one, is no document.",
         )
     if not plan.whole and not plan.partial:
@@ -147,16 +171,12 @@ def planned(current: Datastore, removal: Removal, report: Report) -> Plan:
     return plan
 
 
-def _named(source: Any, names: Sequence[str]) -> bool:
-    return any(source.name == name or _is_hash_of(name, source.sha256) for name in names)
-
-
 def _masks(
     current: Datastore,
     segment: SegmentInfo,
     indices: set[int],
-    lines: Mapping[tuple[int, int], tuple[str, int]] | None,
-) -> tuple[dict[int, Mask], set[tuple[str, int]]]:
+    lines: Mapping[tuple[int, int], str] | None,
+) -> tuple[dict[int, Mask], set[str]]:
     """Part number to (m,) bool: which of its documents go; parts that lose none are left out. And which were named."""
     masks, found = {}, set()
     for number, part in enumerate(current.parts(segment)):

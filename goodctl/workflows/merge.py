@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -156,9 +156,12 @@ def merge(
     check_choice(choice.codec)
     device = choose_device(choice.device)
     if (out is None) == (into is None) or not stores:
-        raise UsageError("Name the stores to merge, and either a new store or --into an existing one.")
+        raise UsageError(
+            "Name the stores to merge, and either a new store or --into an existing one.",
+            hint="For example: goodctl datastore merge NEW STORE STORE",
+        )
     sources = [Datastore.open(reference, check=choice.check) for reference in expand(stores)]
-    with _target(out, into) as change:
+    with _target(out, into, check=choice.check) as change:
         first = change.current or sources[0]
         for source in sources:
             check_mergeable(first, source)
@@ -189,10 +192,10 @@ def merge(
         )
 
 
-@contextlib.contextmanager
-def _target(out: str | None, into: str | None) -> Iterator[Change]:
-    with changing(into, "merge") if into is not None else creating(out or "", "merge") as change:
-        yield change
+def _target(out: str | None, into: str | None, *, check: bool) -> contextlib.AbstractContextManager[Change]:
+    if into is not None:
+        return changing(into, "merge", typed="merge --into", check=check)
+    return creating(out or "", "merge")
 
 
 def check_mergeable(first: Datastore, other: Datastore) -> None:
