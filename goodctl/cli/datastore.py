@@ -72,7 +72,7 @@ def build(
 
 @app.command(epilog="Example: goodctl datastore add nontoxic french.csv --text-field comment --language fr")
 def add(
-    store: o.Store,
+    store: o.StoreBranch,
     texts: o.Texts,
     model: o.StoreModel = None,
     revision: o.Revision = None,

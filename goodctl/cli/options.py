@@ -13,6 +13,9 @@ OUTPUT = "Output"
 SEARCH = "Search"
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="Folder of the datastore.", show_default=False)]
+StoreBranch = Annotated[
+    str, typer.Argument(metavar="STORE[@BRANCH]", help="Datastore, or a branch of it.", show_default=False)
+]
 StoreRef = Annotated[
     str,
     typer.Argument(

@@ -9,7 +9,7 @@ from goodctl.cli.output import Output
 
 
 def index(
-    store: o.Store,
+    store: o.StoreBranch,
     index: o.Index = "auto",
     memory_budget: o.MemoryBudget = None,
     target_recall: o.TargetRecall = 0.95,

@@ -47,9 +47,6 @@ By = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--by", help="Or one for each language, label or source.", show_default=False),
 ]
-Branch = Annotated[
-    str, typer.Argument(metavar="STORE[@BRANCH]", help="Datastore, or a branch of it.", show_default=False)
-]
 Languages = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--language", "-l", help="Documents of this language.", rich_help_panel=o.TEXT, show_default=False),
@@ -136,7 +133,7 @@ def shard(
 
 
 def remove(
-    store: Branch,
+    store: o.StoreBranch,
     language: Languages = None,
     label: Labels = None,
     source: Sources = None,
@@ -163,7 +160,7 @@ def remove(
 
 
 def compact(
-    store: Branch,
+    store: o.StoreBranch,
     reorder: Reorder = False,
     check: Check = False,
     message: o.Message = None,

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from goodctl import __version__
 from goodctl.corpus import Scan
+from goodctl.datastore.change import writable
 from goodctl.datastore.format import KEY_DTYPES, Header
-from goodctl.datastore.reference import CHECKPOINT_PREFIX, split_reference
+from goodctl.datastore.reference import CHECKPOINT_PREFIX
 from goodctl.datastore.repository import Repository, check_place, exists, is_store, taken_back_on_failure, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.encoding import default_window
@@ -81,7 +82,7 @@ def add(
     """Add text to a datastore as new segments, in one new version.
 
     Args:
-        store: An existing store.
+        store: An existing store, or ``STORE@BRANCH``.
         text: What to read.
         model: How to run it; without a name, the one that the store was made with.
         encoding: Only the batch size may differ from the store's own choice.
@@ -99,17 +100,13 @@ def add(
     """
     encoding, index, running = encoding or EncodingChoice(), index or IndexChoice(), running or Running()
     header = Datastore.open(store).header
-    if (named := split_reference(store))[1] is not None:
-        raise UsageError(
-            f"{store} is a version of {named[0]}: nothing can be added to it.",
-            hint=f"Add to the newest version: goodctl datastore add {named[0]} TEXT",
-        )
+    location, branch = writable(store, "goodctl datastore add")
     encoding.check_fits(header, store)
     index.check(header.dimension)
     scan = text.corpus.scan(running.report)
     identity = identify(store_model(header, model), running.report)
     check_same_model(header, identity, store)
-    with writer_lock(store, "goodctl datastore add"):
+    with writer_lock(location, "goodctl datastore add"):
         current = Datastore.open(store)
         if index.kind not in {EXACT, NONE} and any(segment.codes for segment in current.segments):
             library()  # before the model runs for hours: the new rows need codes like the others
@@ -117,7 +114,7 @@ def add(
         _mention_known_sources(current, scan, running.report)
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, header.key_layer)
-        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, index, current, times)
+        job = Job("add", header, loaded, layer, text, scan, encoding.batch_tokens, index, current, times, branch)
         known = {origin.job for segment in current.segments for origin in segment.all_origins()}
         while job.fingerprint in known:  # an earlier copy of the text was removed, and this one stayed
             job = replace(job, salt=job.salt + 1)

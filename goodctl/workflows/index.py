@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from goodctl.datastore.change import writable
 from goodctl.datastore.codes import codec_infos, codec_names, delete_codec
 from goodctl.datastore.format import SegmentCodes
 from goodctl.datastore.parts import segment_group
-from goodctl.datastore.reference import MAIN, split_reference
 from goodctl.datastore.repository import Session, translated_errors, writer_lock
 from goodctl.datastore.store import Datastore
-from goodctl.errors import UsageError
 from goodctl.index.advise import EXACT_ROWS, Advice, advise
 from goodctl.index.kinds import AUTO, EXACT, NONE
 from goodctl.index.library import is_installed, library
@@ -85,21 +84,22 @@ def index(store: str, choice: IndexChoice | None = None, running: IndexRun | Non
     Earlier versions keep their codes. Stopped at any moment, the store is what it was.
 
     Args:
-        store: An existing store.
+        store: An existing store, or ``STORE@BRANCH``.
         choice: Kind, memory budget and target; ``codec`` has no meaning here.
         running: Device, message, progress.
 
     Raises:
         NotFoundError: There is no such store.
-        UsageError: A version was named; nothing fits into the budget; faiss rejects the factory string.
+        UsageError: A version was named that is no branch; nothing fits into the budget; faiss rejects the factory
+            string.
         MissingDependency: faiss is needed and not installed.
         Interrupted: Stopped on request.
     """
     choice, running = choice or IndexChoice(), running or IndexRun()
-    _refuse_versions(store)
+    location, branch = writable(store, "goodctl datastore index")
     device = choose_device(running.device)
     choice.check(Datastore.open(store).header.dimension)
-    with writer_lock(store, "goodctl datastore index"):
+    with writer_lock(location, "goodctl datastore index"):
         started = time.monotonic()
         current = Datastore.open(store)
         advice = _advice(current, choice, device)
@@ -110,7 +110,7 @@ def index(store: str, choice: IndexChoice | None = None, running: IndexRun | Non
         if advice is not None and (why := _nothing_to_do(current, choice, advice)):
             running.report(Progress("", note=f"nothing to change: {why}"))
             return _result(store, current.version.id, None, EXACT, advice, time.monotonic() - started, before)
-        session = repository.session(MAIN)
+        session = repository.session(branch)
         coding = Coding(choice, device, None, running.report, running.interruption, kept="The store is what it was")
         with translated_errors(store, "write to"), running.interruption.deferring():
             codes = coding.retrain(session_version(current, session.root, current.segments), advice)
@@ -122,15 +122,6 @@ def index(store: str, choice: IndexChoice | None = None, running: IndexRun | Non
         metadata = {"kind": "result", "command": "index", "results": results}
         snapshot = session.commit(running.message or f"index {kind} over {current.rows:,} rows", metadata)
         return _result(store, snapshot, codec, kind, advice, time.monotonic() - started, before)
-
-
-def _refuse_versions(store: str) -> None:
-    location, version = split_reference(store)
-    if version is not None:
-        raise UsageError(
-            f"{store} is a version of {location}: it cannot be changed.",
-            hint=f"Make the newest version's index: goodctl datastore index {location}",
-        )
 
 
 def _advice(current: Datastore, choice: IndexChoice, device: Any) -> Advice | None:

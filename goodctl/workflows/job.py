@@ -14,6 +14,7 @@ import zarr
 
 from goodctl.corpus import Scan
 from goodctl.datastore.format import Header, SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.writer import Addition, Writer
@@ -47,6 +48,7 @@ class Job:
         index: How the rows are to be searched; changes no row.
         current: The version that is added to, or None in a new store.
         salt: How often the store has this text already: makes adding it again another job.
+        branch: Which is moved to the result.
     """
 
     command: str
@@ -59,6 +61,7 @@ class Job:
     index: IndexChoice
     current: Datastore | None = None
     salt: int = 0
+    branch: str = MAIN
 
     @property
     def text_fingerprint(self) -> str:
@@ -81,7 +84,8 @@ class Job:
     def run(self, repository: Repository, running: Running) -> WriteResult:
         """Write the rows and finish with a new version; call it with the writers' lock held."""
         encoder = self._encoder()
-        writer = Writer(repository, self.header, self._addition(running.message, encoder.batch_tokens))
+        addition = self._addition(running.message, encoder.batch_tokens)
+        writer = Writer(repository, self.header, addition, branch=self.branch)
         resumed, before, started = writer.rows, repository.disk_bytes(), time.monotonic()
         corpus, selection = self.text.corpus, self.text.selection
         chosen = selection.choose(
@@ -90,13 +94,13 @@ class Job:
         coding = Coding(self.index, self.model.device, self.current, running.report, running.interruption)
 
         def code(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Mapping[str, SegmentCodes]:
-            version = next(iter(repository.ancestry(repository.tip())))
+            version = next(iter(repository.ancestry(repository.tip(self.branch))))
             return coding.add(Datastore(repository.location, version, self.header, tuple(segments), repository, root))
 
         writing = RowWriting(writer, encoder, corpus, self.scan, selection, chosen, running, code)
         position, snapshot = writing.run()
         seconds = time.monotonic() - started
-        now = Datastore.from_repository(repository)
+        now = Datastore.from_repository(repository, self.branch)
         return WriteResult(
             store=repository.location,
             snapshot=snapshot,

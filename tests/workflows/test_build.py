@@ -419,13 +419,23 @@ class TestRefusals:
             build(str(tmp_path / "s"), text(file), model(tiny))
         assert sorted(tmp_path.rglob("*")) == sorted([*before, file])
 
-    @pytest.mark.parametrize("reference", ["@~0", "@main"])
-    def test_a_version_is_no_place_to_add_to(self, tmp_path: Path, tiny: str, reference: str) -> None:
+    def test_a_version_is_no_place_to_add_to(self, tmp_path: Path, tiny: str) -> None:
         store = str(tmp_path / "s")
         build(store, text(corpus_file(tmp_path)), model(tiny))
-        with pytest.raises(UsageError, match="nothing can be added"):
-            add(store + reference, text(corpus_file(tmp_path, "b.txt", 5)), model(tiny))
-        assert not Path(store + reference).exists()
+        with pytest.raises(UsageError, match="not a branch: it cannot be changed"):
+            add(f"{store}@~0", text(corpus_file(tmp_path, "b.txt", 5)), model(tiny))
+        assert not Path(f"{store}@~0").exists()
+
+    def test_a_branch_is_added_to_and_main_is_not(self, tmp_path: Path, tiny: str) -> None:
+        store = str(tmp_path / "s")
+        build(store, text(corpus_file(tmp_path)), model(tiny))
+        before = Datastore.open(store)
+        before.repository.create_branch("trial", before.version.id)
+        result = add(f"{store}@trial", text(corpus_file(tmp_path, "b.txt", 5)), model(tiny))
+        assert Datastore.open(store).version.id == before.version.id
+        assert Datastore.open(f"{store}@trial").rows == result.store_rows == before.rows + result.rows
+        assert Datastore.open(f"{store}@trial").version.parent != before.version.parent
+        assert not before.repository.checkpoints()
 
     @pytest.mark.parametrize("change", ["rewritten", "joined"])
     def test_text_that_changes_meanwhile(self, tmp_path: Path, tiny: str, change: str) -> None:
