@@ -1,15 +1,15 @@
-"""``goodctl datastore``: build, add, inspect, log; the commands of the search are registered beside them."""
+"""``goodctl datastore``: build, add, inspect; the other commands are registered beside them."""
 
 from __future__ import annotations
 
 import typer
 
+from goodctl.cli import history, search, segments
 from goodctl.cli import options as o
-from goodctl.cli import search, segments
 from goodctl.cli.output import Output
 
 app = typer.Typer(
-    help="Build datastores from text, add to them, look inside, search them.",
+    help="Build datastores from text, add to them, look inside, search them, keep them for years.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -136,16 +136,6 @@ def inspect(store: o.StoreRef, json: o.Json = False, quiet: o.Quiet = False) -> 
     out.result(described, *render.inspected(described))
 
 
-@app.command(epilog="Example: goodctl datastore log nontoxic")
-def log(store: o.StoreRef, json: o.Json = False, quiet: o.Quiet = False) -> None:
-    """List a datastore's versions, newest first, one line each."""
-    from goodctl.cli import render
-    from goodctl.datastore import history
-
-    out = Output(as_json=json, quiet=quiet)
-    entries = history.log(store)
-    out.result({"versions": [entry.to_dict() for entry in entries]}, *render.logged(entries))
-
-
+history.register(app)
 segments.register(app)
 search.register(app)

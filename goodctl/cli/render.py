@@ -14,7 +14,6 @@ from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, duration, size, when
 
 if TYPE_CHECKING:  # their modules load torch, which looking into a store does not need
-    from goodctl.datastore.history import LogEntry
     from goodctl.workflows.writing import WriteResult
 
 
@@ -137,24 +136,3 @@ def _tokens(tokens: Sequence[Mapping[str, Any]]) -> Table:
         text = "?" if token["text"] is None else repr(token["text"])
         table.add_row(escape(text), str(token["id"]), f"{token['count']:,}", f"{token['share']:.1%}")
     return table
-
-
-def logged(entries: Sequence[LogEntry]) -> Iterator[RenderableType]:
-    """Versions, one line each."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("snapshot", "date (UTC)", "command"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("languages", no_wrap=True)
-    table.add_column("message", no_wrap=True, overflow="ellipsis")  # one line a version
-    for entry in entries:
-        names = f" [cyan]({escape(', '.join(entry.names))})[/cyan]" if entry.names else ""
-        table.add_row(
-            entry.snapshot[:8] + names,
-            when(entry.written_at),
-            entry.command,
-            f"+{entry.rows:,}",
-            escape(", ".join(entry.languages)),
-            escape(entry.message),
-        )
-    yield table

@@ -73,6 +73,7 @@ def resolve(
     branches: dict[str, str],
     tags: dict[str, str],
     ancestry: Callable[[str], Iterable[Version]],
+    has: Callable[[str], bool] | None = None,
 ) -> str:
     """Find the snapshot that a reference means.
 
@@ -86,6 +87,7 @@ def resolve(
         branches: Branch name to snapshot id.
         tags: Tag name to snapshot id.
         ancestry: Versions from a snapshot id backwards, newest first; the versions before a rollback included.
+        has: Whether there is a snapshot of a whole id, also one that no branch or tag leads to.
 
     Returns:
         A snapshot id.
@@ -103,6 +105,8 @@ def resolve(
         return _back(_results(ancestry(named[match[1] or MAIN])), int(match[2]), where)
     if match := re.fullmatch(r"\{(.+)\}", reference):
         return _at(_results(ancestry(branches[MAIN])), match[1], where)
+    if has is not None and re.fullmatch(r"[0-9A-Za-z]{20}", reference) and has(reference.upper()):
+        return reference.upper()
     return _by_prefix(_everything(branches, tags, ancestry), reference, where)
 
 

@@ -62,7 +62,12 @@ class Datastore:
         """Open a version of a repository that is open already."""
         location, branches = repository.location, repository.branches()
         snapshot = resolve(
-            reference, where=location, branches=branches, tags=repository.tags(), ancestry=repository.history
+            reference,
+            where=location,
+            branches=branches,
+            tags=repository.tags(),
+            ancestry=repository.history,
+            has=repository.has,
         )
         if check and (problems := repository.damaged_files(snapshot)):
             name, problem = next(iter(problems.items()))
