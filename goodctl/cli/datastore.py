@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from goodctl.cli import history, search, segments
+from goodctl.cli import history, search, segments, upkeep
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
 
@@ -138,4 +138,5 @@ def inspect(store: o.StoreRef, json: o.Json = False, quiet: o.Quiet = False) -> 
 
 history.register(app)
 segments.register(app)
+upkeep.register(app)
 search.register(app)

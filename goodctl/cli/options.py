@@ -229,5 +229,8 @@ Again = Annotated[bool, typer.Option("--again", help="Add text that the store ha
 CheckpointEvery = Annotated[
     float, typer.Option("--checkpoint-every", help="Seconds between checkpoints.", rich_help_panel=RUN, min=0)
 ]
+Check = Annotated[
+    bool, typer.Option("--check", help="Compare all that is read with its recorded hashes.", rich_help_panel=RUN)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or hints.", rich_help_panel=OUTPUT)]

@@ -29,11 +29,10 @@ def logged(entries: Sequence[LogEntry]) -> Iterator[RenderableType]:
 
 def drawn(entries: Sequence[LogEntry]) -> Iterator[RenderableType]:
     """Versions of all branches, with lanes that lead from each to the one before it."""
-    from goodctl.datastore.graph import draw
-    from goodctl.datastore.history import parents
+    from goodctl.datastore.history import drawing
 
     table, by_id = _versions(""), {entry.snapshot: entry for entry in entries}
-    for line in draw(parents(entries)):
+    for line in drawing(entries):
         cells = _version(by_id[line.node]) if line.node else ("",) * 6
         table.add_row(f"[bold]{escape(line.lanes)}[/bold]", *cells)
     yield table

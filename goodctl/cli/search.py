@@ -54,6 +54,7 @@ def recall(
     memory_budget: o.SearchBudget = None,
     seed: o.QuerySeed = 0,
     device: o.Device = "auto",
+    check: o.Check = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -67,7 +68,7 @@ def recall(
 
     out = Output(as_json=json, quiet=quiet)
     choice = work.RecallChoice(
-        k, queries, sizes.temperature(temperature), tuple(fidelity), device, sizes.budget(memory_budget), seed
+        k, queries, sizes.temperature(temperature), tuple(fidelity), device, sizes.budget(memory_budget), seed, check
     )
     with drawn(out) as report:
         result = work.recall(stores, choice, report)
@@ -86,6 +87,7 @@ def neighbors(
     device: o.Device = "auto",
     precision: o.Precision = "auto",
     trust_remote_code: o.TrustRemoteCode = False,
+    check: o.Check = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -103,7 +105,9 @@ def neighbors(
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
     with drawn(out) as report:
         asked = sizes.temperature(temperature)
-        result = work.neighbors([store], text, k, chosen, fidelity=fidelity, temperature=asked, report=report)
+        result = work.neighbors(
+            [store], text, k, chosen, fidelity=fidelity, temperature=asked, check=check, report=report
+        )
     out.result(result.to_dict(), *render_search.neighbored(result))
 
 

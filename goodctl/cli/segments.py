@@ -35,9 +35,6 @@ MergedCodec = Annotated[
         rich_help_panel=o.SEARCH,
     ),
 ]
-Check = Annotated[
-    bool, typer.Option("--check", help="Compare all that is read with its recorded hashes.", rich_help_panel=o.RUN)
-]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Folder for the shards.", show_default=False)]
 Shards = Annotated[
     Optional[int],  # noqa: UP045
@@ -87,7 +84,7 @@ def merge(
     keep_duplicates: KeepDuplicates = False,
     codec: MergedCodec = "auto",
     device: o.Device = "auto",
-    check: Check = False,
+    check: o.Check = False,
     message: o.Message = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -113,7 +110,7 @@ def shard(
     folder: Out,
     shards: Shards = None,
     by: By = None,
-    check: Check = False,
+    check: o.Check = False,
     message: o.Message = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -162,7 +159,7 @@ def remove(
 def compact(
     store: o.StoreBranch,
     reorder: Reorder = False,
-    check: Check = False,
+    check: o.Check = False,
     message: o.Message = None,
     json: o.Json = False,
     quiet: o.Quiet = False,

@@ -15,7 +15,7 @@ import zarr
 from goodctl.datastore.content import array_sha256
 from goodctl.datastore.format import chunk_rows
 from goodctl.datastore.parts import CODECS, StoredPart
-from goodctl.datastore.repository import translated_errors
+from goodctl.datastore.repository import damaged_metadata, translated_errors
 from goodctl.errors import DamagedError
 
 CODES = "codes"
@@ -126,12 +126,13 @@ def codec_infos(root: zarr.Group, location: str) -> dict[str, CodecInfo]:
 
     One that cannot is as good as missing: exact search and making the index anew need none.
     """
-    codecs = root.get(CODECS)
     found: dict[str, CodecInfo] = {}
-    if isinstance(codecs, zarr.Group):
-        for name, group in _groups(codecs).items():
-            with contextlib.suppress(DamagedError):
-                found[name] = CodecInfo.from_dict(name, dict(group.attrs), location)
+    with damaged_metadata(location):
+        codecs = root.get(CODECS)
+        groups = _groups(codecs) if isinstance(codecs, zarr.Group) else {}
+    for name, group in groups.items():
+        with contextlib.suppress(DamagedError):
+            found[name] = CodecInfo.from_dict(name, dict(group.attrs), location)
     return found
 
 
@@ -155,7 +156,8 @@ def read_codec(root: zarr.Group, name: str, location: str) -> npt.NDArray[np.uin
     """
     where = f"{location}/{CODECS}/{name}/{TRAINED}"
     with translated_errors(where, "read"):
-        array = root.get(f"{CODECS}/{name}/{TRAINED}")
+        with damaged_metadata(location):
+            array = root.get(f"{CODECS}/{name}/{TRAINED}")
         if not isinstance(array, zarr.Array) or array.dtype != np.uint8 or array.ndim != 1:
             raise DamagedError(f"The trained codec {where} is missing or no byte array.", hint=_retrain(location))
         if array.nbytes > LARGEST_CODEC_BYTES:
@@ -210,7 +212,8 @@ def read_codes(part: StoredPart, codec: CodecInfo) -> npt.NDArray[np.uint8]:
     where = f"{part.location}{part.group.name}/{CODES}/{codec.id}"
     hint = _retrain(part.location)
     with translated_errors(where, "read"):
-        array = part.group.get(f"{CODES}/{codec.id}")
+        with damaged_metadata(part.location):
+            array = part.group.get(f"{CODES}/{codec.id}")
         if not isinstance(array, zarr.Array):
             raise DamagedError(f"The codes {where} are missing.", hint=hint)
         if array.dtype != np.uint8 or array.shape != (part.rows, codec.code_size):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from goodctl.datastore.graph import newest_first
-from goodctl.datastore.reference import Version, resolve, split_reference, visible
+from goodctl.datastore.graph import Line, draw, newest_first
+from goodctl.datastore.reference import MAIN, Version, resolve, split_reference, visible
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import unfinished
 from goodctl.errors import UsageError
@@ -59,7 +58,7 @@ def log(reference: str) -> list[LogEntry]:
     repository = Repository.open(location)
     branches, tags = repository.branches(), repository.tags()
     start = resolve(name, where=location, branches=branches, tags=tags, ancestry=repository.history)
-    return list(_entries(repository, [start], branches, tags).values())
+    return _entries(_walk(repository, [start]), branches, tags)
 
 
 def log_all(store: str) -> list[LogEntry]:
@@ -77,44 +76,84 @@ def log_all(store: str) -> list[LogEntry]:
         )
     repository = Repository.open(location)
     branches, tags = repository.branches(), repository.tags()
-    entries = _entries(repository, [*visible(branches).values(), *tags.values()], branches, tags)
-    moments = {id: datetime.datetime.fromisoformat(entry.written_at) for id, entry in entries.items()}
-    return [entries[id] for id in newest_first(parents(entries.values()), moments)]
+    found = _walk(repository, [*visible(branches).values(), *tags.values()])
+    parents = {id: step.parents for id, step in found.items()}
+    ordered = newest_first(parents, {id: step.version.written_at for id, step in found.items()})
+    return _entries({id: found[id] for id in ordered}, branches, tags)
 
 
-def parents(entries: Iterable[LogEntry]) -> dict[str, list[str]]:
-    """What each version stands on."""
-    return {entry.snapshot: [entry.parent] if entry.parent else [] for entry in entries}
+def drawing(entries: Iterable[LogEntry]) -> list[Line]:
+    """The lines of a graph of versions, as ``log_all`` gives them."""
+    return draw({entry.snapshot: (entry.parent,) if entry.parent else () for entry in entries})
 
 
-def _entries(
-    repository: Repository, starts: Iterable[str], branches: dict[str, str], tags: dict[str, str]
-) -> dict[str, LogEntry]:
-    """The versions that lead to snapshots, by id, newest first from each of them."""
+def finished(repository: Repository, reference: str | None, branch: str = MAIN) -> Version:
+    """The version that a reference means, if a command has finished it.
+
+    Args:
+        repository: Of the store.
+        reference: As typed after the ``@``; None is the newest version.
+        branch: Where ``~N`` and ``{DATE}`` count from.
+
+    Raises:
+        NotFoundError: There is no such version; also a store whose first build has not finished.
+        UsageError: It is a checkpoint, or the reference is malformed.
+    """
+    branches = repository.branches()
+    if reference is None or reference.startswith(("~", "{")):
+        branches = {**branches, MAIN: branches[branch]}
+    where = repository.location
+    snapshot = resolve(reference, where=where, branches=branches, tags=repository.tags(), ancestry=repository.history)
+    version = next(iter(repository.ancestry(snapshot)))
+    if version.is_root:
+        raise unfinished(repository)
+    if version.is_checkpoint:
+        raise UsageError(
+            f"{where}@{reference} is a checkpoint of a command, not a finished version.",
+            hint=f"List the versions: goodctl datastore log {where}",
+        )
+    return version
+
+
+@dataclass
+class _Step:
+    """A command's version on the way back in time."""
+
+    version: Version
+    checkpoints: int = 0
+    parents: tuple[str, ...] = ()
+
+
+def _walk(repository: Repository, starts: Iterable[str]) -> dict[str, _Step]:
+    """The versions from some snapshots backwards, each way in turn until it meets one that was walked before."""
+    steps: dict[str, _Step] = {}
+    for start in dict.fromkeys(starts):
+        after: _Step | None = None
+        for version in repository.history(start):
+            if version.is_root:
+                continue
+            if version.is_checkpoint and after is not None:
+                after.checkpoints += 1
+                continue
+            if after is not None:
+                after.parents = (version.id,)
+            if version.id in steps:
+                break
+            after = steps[version.id] = _Step(version)
+    if not steps:
+        raise unfinished(repository)
+    return steps
+
+
+def _entries(steps: Mapping[str, _Step], branches: dict[str, str], tags: dict[str, str]) -> list[LogEntry]:
     names: dict[str, list[str]] = {}
     for label, snapshot in [*visible(branches).items(), *tags.items()]:
         names.setdefault(snapshot, []).append(label)
-    found: dict[str, LogEntry] = {}
-    for start in starts:
-        group: list[Version] = []  # a result, then the checkpoints on its way
-        for version in repository.history(start):
-            if version.is_root:
-                break
-            if group and not version.is_checkpoint:
-                found[group[0].id] = _entry(group, tuple(names.get(group[0].id, ())), version.id)
-                group = []
-            if not group and version.id in found:
-                break
-            group.append(version)
-        if group:
-            found[group[0].id] = _entry(group, tuple(names.get(group[0].id, ())), None)
-    if not found:
-        raise unfinished(repository)
-    return found
+    return [_entry(step, tuple(names.get(id, ()))) for id, step in steps.items()]
 
 
-def _entry(group: Sequence[Version], names: tuple[str, ...], parent: str | None) -> LogEntry:
-    version = group[0]
+def _entry(step: _Step, names: tuple[str, ...]) -> LogEntry:
+    version = step.version
     results: Any = version.metadata.get("results", {})
     restored = version.metadata.get("restored")
     return LogEntry(
@@ -125,8 +164,8 @@ def _entry(group: Sequence[Version], names: tuple[str, ...], parent: str | None)
         rows=int(results.get("rows", 0)),
         documents=int(results.get("documents", 0)),
         languages=dict(results.get("languages", {})),
-        checkpoints=len(group) - 1,
+        checkpoints=step.checkpoints,
         names=names,
-        parent=parent,
+        parent=next(iter(step.parents), None),
         restored=restored if isinstance(restored, str) else None,
     )

@@ -13,7 +13,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from goodctl.datastore.content import Part, array_sha256
 from goodctl.datastore.format import ARRAYS, KEYS, OFFSETS, VALUES, chunk_rows
-from goodctl.datastore.repository import translated_errors
+from goodctl.datastore.repository import damaged_metadata, translated_errors
 from goodctl.errors import DamagedError
 
 SEGMENTS = "segments"
@@ -105,7 +105,8 @@ class StoredPart:
         """
         where = f"{self.location}{self.group.name}/{name}"
         with translated_errors(where, "read"):
-            array = _array(self.group, name)
+            with damaged_metadata(self.location):
+                array = _array(self.group, name)
             expected = {KEYS: self.rows, VALUES: self.rows, OFFSETS: self.documents + 1}.get(name, self.documents)
             if array.shape[0] != expected:
                 raise DamagedError(f"{where} has {array.shape[0]} elements, {expected} were recorded.")
@@ -140,9 +141,12 @@ def stored_parts(segment: zarr.Group, location: str, *, checked: bool = False) -
     Raises:
         DamagedError: A part lacks its description.
     """
-    for name in part_names(segment):
-        group = _group(segment, f"{PARTS}/{name}")
-        attributes: dict[str, Any] = dict(group.attrs)
+    with damaged_metadata(location):
+        names = part_names(segment)
+    for name in names:
+        with damaged_metadata(location):
+            group = _group(segment, f"{PARTS}/{name}")
+            attributes: dict[str, Any] = dict(group.attrs)
         try:
             counts = attributes["rows"], attributes["documents"]
             yield StoredPart(group, location, *counts, attributes["sha256"], checked)

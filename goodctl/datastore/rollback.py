@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl.datastore.change import writable
+from goodctl.datastore.history import finished
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, ROLLED_BACK_PREFIX
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.store import Datastore
@@ -68,7 +69,8 @@ def rollback(store: str, reference: str, *, message: str | None = None) -> Rollb
     with writer_lock(location, "goodctl datastore rollback"):
         repository = Repository.open(location)
         now = Datastore.from_repository(repository, branch)
-        then = Datastore.from_repository(repository, _within(reference.removeprefix("@"), branch))
+        version = finished(repository, reference.removeprefix("@"), branch)
+        then = Datastore.from_repository(repository, version.id)
         _check(location, now, then)
         old, temporary = now.version.id, _MOVING + now.version.id
         if temporary in repository.branches():  # an earlier run was killed
@@ -96,20 +98,10 @@ def rollback(store: str, reference: str, *, message: str | None = None) -> Rollb
     )
 
 
-def _within(reference: str, branch: str) -> str:
-    """``~2`` counts from the branch that is rolled back."""
-    return f"{branch}{reference}" if reference.startswith("~") else reference
-
-
 def _check(location: str, now: Datastore, then: Datastore) -> None:
     if then.version.id == now.version.id:
         raise UsageError(
             f"{then.version.id[:8]} is the newest version of {location} already.",
-            hint=f"List the versions: goodctl datastore log {location}",
-        )
-    if then.version.is_checkpoint:
-        raise UsageError(
-            f"{then.version.id[:8]} is an intermediate state of an unfinished command, not a version.",
             hint=f"List the versions: goodctl datastore log {location}",
         )
 

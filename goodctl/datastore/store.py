@@ -13,7 +13,7 @@ import zarr
 from goodctl.datastore.format import KEYS, OFFSETS, VALUES, Header, SegmentInfo
 from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
 from goodctl.datastore.reference import Version, resolve, split_reference
-from goodctl.datastore.repository import Repository, translated_errors
+from goodctl.datastore.repository import Repository, damaged_metadata, translated_errors
 from goodctl.errors import DamagedError, NotFoundError
 
 
@@ -80,7 +80,8 @@ class Datastore:
         with translated_errors(location, "read"):
             root = repository.read(snapshot)
             header = Header.from_dict(dict(root.attrs), location)
-            groups = {path.rpartition("/")[2]: group for path, group in _segment_groups(root).items()}
+            with damaged_metadata(location):
+                groups = {path.rpartition("/")[2]: group for path, group in _segment_groups(root).items()}
             infos = [SegmentInfo.from_dict(name, dict(group.attrs), location) for name, group in groups.items()]
         ordered = tuple(sorted(infos, key=lambda info: info.order))
         return cls(location, version, header, ordered, repository, root, check)

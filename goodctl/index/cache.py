@@ -71,15 +71,22 @@ class _HashedFile:
         return self.file.write(data)
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass
 class Cache:
     """The files of one folder.
 
     Attributes:
         folder: Where they lie; made when the first one is written.
+        check: Compare every file with its hash before it is used.
     """
 
     folder: Path
+    check: bool = False
     _in_use: set[Path] = field(default_factory=set)
 
     def file(
@@ -128,14 +135,26 @@ class Cache:
             stat = path.stat()
             if known["format"] != FORMAT or known["size"] != stat.st_size:
                 return None
-            if known["modified_ns"] != stat.st_mtime_ns:  # copied, or changed: only its bytes can tell
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != known["sha256"]:
-                        return None
+            if self.check or known["modified_ns"] != stat.st_mtime_ns:  # copied, or changed: only its bytes can tell
+                if _sha256(path) != known["sha256"]:
+                    return None
                 self._describe(path, {**known, "modified_ns": stat.st_mtime_ns})
             return known if "about" in known else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def damaged(self) -> dict[str, str]:
+        """Files that are not as they were written: name to what is wrong and what to do."""
+        problems = {}
+        for path in sorted(self.folder.glob("*" + DATA)):
+            try:
+                known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
+                good = known["format"] == FORMAT and known["sha256"] == _sha256(path)
+            except (OSError, ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                problems[path.name] = f"is not what was written; delete it, it is made again: rm {path}"
+        return problems
 
     def discard(self, path: Path) -> None:
         """Delete a file, so that it is made again."""

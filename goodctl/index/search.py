@@ -68,6 +68,7 @@ class Searcher:
         fidelity: str = HIGH,
         device: torch.device | None = None,
         memory_budget_bytes: int | None = None,
+        check: bool = False,
     ) -> Searcher:
         """Open stores to be searched as one.
 
@@ -77,6 +78,7 @@ class Searcher:
                 settings that were tuned for its codec.
             device: Where exact search runs; by default the CPU.
             memory_budget_bytes: Bound for what is searched, or None.
+            check: Compare all that is read with its recorded hash: a changed byte is an error, never other rows.
 
         Raises:
             NotFoundError: No such store or version.
@@ -86,7 +88,7 @@ class Searcher:
             MissingDependency: Codes are to be searched, and faiss is not installed.
         """
         return cls.of(
-            [Datastore.open(reference) for reference in expand(references)],
+            [Datastore.open(reference, check=check) for reference in expand(references)],
             fidelity=fidelity,
             device=device,
             memory_budget_bytes=memory_budget_bytes,

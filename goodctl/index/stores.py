@@ -20,7 +20,7 @@ from goodctl.index.segment import Segment
 
 def cache_of(store: Datastore) -> Cache:
     """The cache that belongs to a store: beside it, or in the user's folder where that cannot be written."""
-    return Cache(folder_of(store.repository))
+    return Cache(folder_of(store.repository), check=store.checked)
 
 
 def trained_codec(store: Datastore, name: str) -> npt.NDArray[np.uint8]:

@@ -113,6 +113,7 @@ def neighbors(
     *,
     fidelity: str = HIGH,
     temperature: float | None = None,
+    check: bool = False,
     report: Report = silent,
 ) -> NeighborReport:
     """Find the rows nearest to where a prompt ends.
@@ -124,19 +125,21 @@ def neighbors(
         model: How to run the model; without a name, the one that the store was made with.
         fidelity: ``exact``, ``high`` or ``fast``.
         temperature: Of the next tokens' shares; None takes the spread of the distances found.
+        check: Compare all that is read with its recorded hash.
         report: Gets progress.
 
     Raises:
         InputError: The prompt has no token.
         IncompatibleError: Another model than the store's.
         NotFoundError: There is no such store.
+        DamagedError: What was checked is not what was written.
     """
     if k < 1:
         raise UsageError(f"-k {k}: it must be at least 1.", hint="Leave it out for 8.")
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"--temperature {temperature}: it must be above 0.", hint="Leave it out for auto.")
     model = model or ModelChoice()
-    searcher = Searcher.open(stores, fidelity=fidelity, device=choose_device(model.device))
+    searcher = Searcher.open(stores, fidelity=fidelity, device=choose_device(model.device), check=check)
     header = searcher.header
     identity = identify(store_model(header, model), report)
     check_same_model(header, identity, searcher.stores[0].location)

@@ -38,6 +38,7 @@ class RecallChoice:
         device: ``auto``, ``cpu``, ``cuda``.
         memory_budget_bytes: What a search may take, or None.
         seed: Chooses the queries.
+        check: Compare all that is read with its recorded hash.
     """
 
     k: int = DEFAULT_K
@@ -47,6 +48,7 @@ class RecallChoice:
     device: str = "auto"
     memory_budget_bytes: int | None = None
     seed: int = 0
+    check: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("-k", self.k), ("--queries", self.queries)):
@@ -150,7 +152,7 @@ def recall(stores: Sequence[str], choice: RecallChoice | None = None, report: Re
     choice = choice or RecallChoice()
     device = choose_device(choice.device)
     report(Progress(stage="opening"))
-    exact = Searcher.open(stores, fidelity=EXACT, device=device)
+    exact = Searcher.open(stores, fidelity=EXACT, device=device, check=choice.check)
     queries = _queries(exact, choice)
     report(Progress(stage="opening", finished=True))
     report(Progress(stage="searching exactly"))

@@ -9,7 +9,7 @@ import os
 
 os.environ.setdefault("ICECHUNK_LOG", "error")  # read at import: its warnings would go to the user's terminal
 
-from goodctl.datastore.repository.faults import translated_errors
+from goodctl.datastore.repository.faults import damaged_metadata, translated_errors
 from goodctl.datastore.repository.lock import writer_lock
 from goodctl.datastore.repository.place import (
     check_place,
@@ -27,6 +27,7 @@ __all__ = [
     "Repository",
     "Session",
     "check_place",
+    "damaged_metadata",
     "discard_place",
     "exists",
     "inside",

@@ -1,8 +1,8 @@
-"""SHA-256 of the small files of a repository: snapshots, manifests and transaction logs.
+"""SHA-256 of the small files of a repository: snapshots, manifests, transaction logs and tags.
 
 The storage library keeps no checksum of them, and a changed byte can read as another text, time or number. Chunks need
-none here: the arrays in them are hashed as they are written. References are a few bytes that either name a snapshot
-that is there, or do not.
+none here: the arrays in them are hashed as they are written. A branch is a few bytes that change, and that either
+name a snapshot that is there or do not.
 
 The file has the form that ``sha256sum --check`` reads, run in the store's folder.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from goodctl.datastore.repository.place import CHECKSUMS, FOLDER
 
 _FOLDERS = ("snapshots", "manifests", "transactions")
-_LINE = re.compile(r"([0-9a-f]{64})  (repository/[a-z]+/[0-9A-Za-z]+)")
+_LINE = re.compile(r"([0-9a-f]{64})  (repository/(?:[a-z]+/[0-9A-Za-z]+|refs/tag\.[\w.-]+/ref\.json(?:\.deleted)?))")
 
 
 def record(location: str, *, anew: bool = False) -> None:
@@ -37,6 +37,11 @@ def record(location: str, *, anew: bool = False) -> None:
         new = {name: _sha256(folder / name) for name in _present(folder) if name not in known}
         if new or anew:
             _write(folder, {**known, **new})
+
+
+def forget(location: str) -> None:
+    """Take all files for right as they are, until they are recorded again."""
+    (Path(location) / CHECKSUMS).unlink(missing_ok=True)
 
 
 def damaged_files(location: str, names: Iterable[str] | None = None) -> dict[str, str]:
@@ -62,7 +67,8 @@ def damaged_files(location: str, names: Iterable[str] | None = None) -> dict[str
 
 
 def _present(folder: Path) -> list[str]:
-    return [
+    tags = sorted(file.relative_to(folder).as_posix() for file in (folder / FOLDER / "refs").glob("tag.*/ref.json*"))
+    return [name for name in tags if "#" not in name] + [
         f"{FOLDER}/{part}/{entry.name}"
         for part in _FOLDERS
         if (folder / FOLDER / part).is_dir()

@@ -33,6 +33,22 @@ def translated_errors(location: str, doing: str) -> Iterator[None]:
         raise translate(error, location, doing) from error
 
 
+@contextlib.contextmanager
+def damaged_metadata(where: str) -> Iterator[None]:
+    """Report what zarr raises on descriptions of groups and arrays that it cannot read; only that is to be inside.
+
+    Raises:
+        DamagedError: They are not what was written.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(
+            f"{where} has metadata that cannot be read ({type(error).__name__}: {error}).",
+            hint=f"See what else is damaged: goodctl datastore verify {where}",
+        ) from error
+
+
 def translate(error: Exception, location: str, doing: str) -> GoodctlError:
     """One exception as ours; the arguments are those of ``translated_errors``."""
     text = str(error)

@@ -15,8 +15,9 @@ import zarr
 
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN, Version
 from goodctl.datastore.repository import checksums
-from goodctl.datastore.repository.faults import FAULTS, translate, translated_errors
+from goodctl.datastore.repository.faults import FAULTS, damaged_metadata, translate, translated_errors
 from goodctl.datastore.repository.place import CACHE, FOLDER, TEMPORARY
+from goodctl.datastore.repository.references import damaged_references
 from goodctl.datastore.repository.session import Session
 from goodctl.errors import ExistsError, NotFoundError, ServiceError
 
@@ -75,7 +76,7 @@ class Repository:
 
     def read(self, snapshot: str) -> zarr.Group:
         """The root group as it was in a snapshot, read-only."""
-        with translated_errors(self.location, "read"):
+        with translated_errors(self.location, "read"), damaged_metadata(self.location):
             session = self._repository.readonly_session(snapshot_id=snapshot)
             return zarr.open_group(session.store, mode="r")
 
@@ -137,6 +138,7 @@ class Repository:
         """
         try:
             self._repository.create_tag(name, snapshot)
+            checksums.record(self.location)
         except FAULTS as error:
             if "already" not in str(error).lower():
                 raise translate(error, self.location, "write to") from error
@@ -149,6 +151,7 @@ class Repository:
         """Delete a tag; its name cannot be used again."""
         with translated_errors(self.location, "write to"):
             self._repository.delete_tag(name)
+        checksums.record(self.location)
 
     def new_arrays(self, before: str, after: str) -> set[str]:
         """Paths of arrays that a snapshot has and one before it had not, or had with other chunks."""
@@ -170,6 +173,11 @@ class Repository:
         with translated_errors(self.location, "read"):
             manifests = self._repository.lookup_snapshot(snapshot).manifests
         return checksums.damaged_files(self.location, [f"{FOLDER}/manifests/{each.id}" for each in manifests])
+
+    def damaged_references(self) -> dict[str, str]:
+        """Files of branches and tags, also of deleted ones, that are not as they are written: name to what is wrong."""
+        folder = Path(self.location) / FOLDER / "snapshots"
+        return damaged_references(self.location, {file.name for file in folder.glob("*")})
 
     def create_branch(self, name: str, snapshot: str) -> None:
         """Point a new branch at a snapshot."""
