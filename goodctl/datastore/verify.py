@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import zarr
 
 from goodctl.datastore.checks import Problem, SegmentCheck
+from goodctl.datastore.codes import CODES
 from goodctl.datastore.format import Header, SegmentInfo
 from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
 from goodctl.datastore.reference import Version
@@ -76,8 +77,8 @@ class Verification:
         for segment in store.segments:
             group = store.root[f"{SEGMENTS}/{segment.id}"]
             assert isinstance(group, zarr.Group)
-            if is_touched(group, touched):
-                self._segment(group, store.header, segment, store.version.id, touched)
+            if is_touched(group, _without_codes(touched)):
+                self._segment(group, store.header, segment, store.version.id, _without_codes(touched))
         self.further(self, store, touched)
 
     def _segment(
@@ -107,7 +108,7 @@ class Verification:
     def history(self, already: str | None) -> None:
         """Check every version that any branch or tag leads to, unfinished writes included.
 
-        Of each version only the arrays that it has beyond the one it stands on: no chunk is read twice.
+        Of each version only the arrays that it has beyond the one it stands on: all together, no chunk is read twice.
 
         Args:
             already: Snapshot that was checked as a whole.
@@ -156,6 +157,10 @@ class Verification:
         for _, group in segments.groups() if isinstance(segments, zarr.Group) else ():
             if is_touched(group, touched):
                 self._segment(group, header, None, version.id, touched)
+
+
+def _without_codes(touched: Touched) -> Touched:
+    return None if touched is None else {path for path in touched if f"/{CODES}/" not in path}
 
 
 def openable(repository: Repository) -> list[Version]:

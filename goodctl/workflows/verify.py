@@ -108,11 +108,12 @@ def verify(store: str, *, deep: bool = False, device: str = "auto", report: Repo
         work.history(opened.version.id if opened else None)
     _check_cache(work)
     report(Progress(STAGE, work.rows, work.rows, "rows", finished=True))
-    damaged = {problem.segment for problem in work.problems if problem.segment}
+    newest = opened.version.id if opened else None
+    damaged = {problem.segment for problem in work.problems if problem.segment and problem.snapshot == newest}
     segments = opened.segments if opened else ()
     return VerifyResult(
         store=store,
-        snapshot=opened.version.id if opened else None,
+        snapshot=newest,
         deep=deep,
         problems=tuple(work.problems),
         good_segments=tuple(each for each in segments if each.id not in damaged),
