@@ -30,12 +30,12 @@ def verified(result: VerifyResult) -> Iterator[RenderableType]:
     problems = counted(len(result.problems), "problem")
     yield f"[bold red]{escape(result.store)} is damaged[/bold red]: {problems}; {looked}"
     yield ""
-    table = plain_table("Problems", ("where", "what is wrong", "version"), left={"where", "what is wrong", "version"})
     for problem in result.problems[:_MOST]:
-        table.add_row(escape(problem.where), escape(problem.what), (problem.snapshot or "")[:8])
+        other = problem.snapshot and problem.snapshot != result.snapshot
+        version = f" (version {problem.snapshot[:8]})" if problem.snapshot and other else ""
+        yield f"{escape(problem.where)}: {escape(problem.what)}{version}"
     if len(result.problems) > _MOST:
-        table.add_row(f"... and {len(result.problems) - _MOST:,} more (--json has all)", "", "")
-    yield table
+        yield f"... and {len(result.problems) - _MOST:,} more (--json has all)"
     if result.damaged_segments or result.good_segments:
         yield ""
         names = {"segment", "language", "label", "state"}

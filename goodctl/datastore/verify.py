@@ -13,7 +13,7 @@ from goodctl.datastore.codes import CODES
 from goodctl.datastore.format import Header, SegmentInfo
 from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
 from goodctl.datastore.reference import Version
-from goodctl.datastore.repository import Repository
+from goodctl.datastore.repository import Repository, damaged_metadata
 from goodctl.datastore.store import Datastore
 from goodctl.errors import GoodctlError
 from goodctl.progress import Progress, Report, silent
@@ -138,13 +138,14 @@ class Verification:
 
     def _past(self, version: Version, parent: Version | None) -> None:
         try:
-            touched = None
-            if parent is not None and not parent.is_root:
-                touched = self.repository.new_arrays(parent.id, version.id)
-            if version.is_checkpoint:
-                self._unfinished(version, touched)
-            else:
-                self.version(Datastore.from_repository(self.repository, version.id), touched)
+            with damaged_metadata(self.repository.location):
+                touched = None
+                if parent is not None and not parent.is_root:
+                    touched = self.repository.new_arrays(parent.id, version.id)
+                if version.is_checkpoint:
+                    self._unfinished(version, touched)
+                else:
+                    self.version(Datastore.from_repository(self.repository, version.id), touched)
         except GoodctlError as error:
             self.found("version", version.id, error.message, snapshot=version.id)
 

@@ -16,7 +16,7 @@ from goodctl.datastore.codes import CODES, CodecInfo, codec_infos, codec_names, 
 from goodctl.datastore.format import KEYS, SegmentInfo
 from goodctl.datastore.parts import CODECS, StoredPart
 from goodctl.datastore.reference import split_reference
-from goodctl.datastore.repository import Repository
+from goodctl.datastore.repository import Repository, damaged_metadata
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.verify import STAGE, Touched, Verification, is_touched, openable
 from goodctl.errors import DamagedError, GoodctlError
@@ -101,7 +101,8 @@ def verify(store: str, *, deep: bool = False, device: str = "auto", report: Repo
     opened = None
     try:
         opened = Datastore.from_repository(work.repository, reference)
-        work.version(opened)
+        with damaged_metadata(location):
+            work.version(opened)
     except DamagedError as error:
         work.found("version", reference or "main", error.message)
     if deep:
