@@ -26,7 +26,7 @@ DESCRIPTION = ".json"
 PART = ".part"
 ABANDONED_S = 24 * 3600
 """Age at which a file that is being written is taken for one of a killed process."""
-FORMAT = 1
+FORMAT = 2
 LIMIT_VARIABLE = "GOODCTL_CACHE_LIMIT"
 DEFAULT_LIMIT_BYTES = 64 * 10**9
 _NAME = re.compile(r"[\w-]+")
@@ -69,6 +69,29 @@ class _HashedFile:
     def write(self, data: Any, /) -> object:
         self.digest.update(data)
         return self.file.write(data)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """What is recorded of a file.
+
+    Raises:
+        ValueError: It is of another format, or not what was written.
+    """
+    known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
+    digest = known.pop("digest")
+    if known["format"] != FORMAT or digest != _digest(known):
+        raise ValueError(f"{path.with_suffix(DESCRIPTION)} is not what was written")
+    return dict(known)
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether a file is of the format before this one: not damaged, but made again before it is used."""
+    known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
+    return known.get("format") == FORMAT - 1 and "digest" not in known
+
+
+def _digest(known: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -131,9 +154,8 @@ class Cache:
     def _description(self, path: Path) -> dict[str, Any] | None:
         """What is known of a file, or None unless it is there as it was written."""
         try:
-            known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
-            stat = path.stat()
-            if known["format"] != FORMAT or known["size"] != stat.st_size:
+            known, stat = _described(path), path.stat()
+            if known["size"] != stat.st_size:
                 return None
             if self.check or known["modified_ns"] != stat.st_mtime_ns:  # copied, or changed: only its bytes can tell
                 if _sha256(path) != known["sha256"]:
@@ -148,8 +170,7 @@ class Cache:
         problems = {}
         for path in sorted(self.folder.glob("*" + DATA)):
             try:
-                known = json.loads(path.with_suffix(DESCRIPTION).read_text(encoding="utf-8"))
-                good = known["format"] == FORMAT and known["sha256"] == _sha256(path)
+                good = _is_stale(path) or _described(path)["sha256"] == _sha256(path)
             except (OSError, ValueError, KeyError, TypeError):
                 good = False
             if not good:
@@ -197,7 +218,7 @@ class Cache:
     def _describe(self, path: Path, known: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # without it the file is made again the next time
             with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=PART, delete=False) as file:
-                json.dump(known, file)
+                json.dump({**known, "digest": _digest(known)}, file)
             Path(file.name).chmod(0o644)
             Path(file.name).replace(path.with_suffix(DESCRIPTION))
 

@@ -219,9 +219,12 @@ class _Codes:
         for start in range(0, len(chosen), _BLOCK):
             rows = chosen[start : start + _BLOCK]
             exact = keys[rows].astype(np.float32)
-            stored = np.square(exact - codec.decode(codes[rows])).sum(1)
+            if not np.isfinite(exact).all():
+                return None  # the keys are what is damaged
+            with np.errstate(invalid="ignore", over="ignore"):  # codes of a damaged codec decode to anything
+                stored = np.square(exact - codec.decode(codes[rows])).sum(1)
             anew = np.square(exact - codec.decode(codec.encode(exact, self._device))).sum(1)
-            wrong += int((stored > MOST_EXCESS * anew + 1e-6 * np.square(exact).sum(1)).sum())
+            wrong += int((~(stored <= MOST_EXCESS * anew + 1e-6 * np.square(exact).sum(1))).sum())
         return f"has {wrong} codes of {len(chosen)} that are not of their keys" if wrong else None
 
 
