@@ -12,7 +12,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from goodctl.corpus import Corpus
+    from goodctl.datastore.collect import gc
+    from goodctl.datastore.compaction import compact
+    from goodctl.datastore.diff import diff
     from goodctl.datastore.history import log
+    from goodctl.datastore.names import branches, create_branch, create_tag, delete_branch, delete_tag, tags
+    from goodctl.datastore.removal import remove
+    from goodctl.datastore.removal_plan import Removal
+    from goodctl.datastore.rollback import rollback
+    from goodctl.datastore.sharding import shard
     from goodctl.datastore.store import Datastore
     from goodctl.datastore.summary import summary
     from goodctl.errors import GoodctlError
@@ -20,10 +28,12 @@ if TYPE_CHECKING:
     from goodctl.workflows.build import add, build
     from goodctl.workflows.choices import EncodingChoice, Running, Text
     from goodctl.workflows.index_choice import IndexChoice
+    from goodctl.workflows.merge import MergeChoice, merge
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.neighbors import neighbors
     from goodctl.workflows.recall import RecallChoice, recall
     from goodctl.workflows.selection import Selection
+    from goodctl.workflows.verify import verify
 
 _PLACES = {
     "Corpus": "goodctl.corpus",
@@ -31,18 +41,34 @@ _PLACES = {
     "EncodingChoice": "goodctl.workflows.choices",
     "GoodctlError": "goodctl.errors",
     "IndexChoice": "goodctl.workflows.index_choice",
+    "MergeChoice": "goodctl.workflows.merge",
     "ModelChoice": "goodctl.workflows.model_choice",
     "RecallChoice": "goodctl.workflows.recall",
+    "Removal": "goodctl.datastore.removal_plan",
     "Running": "goodctl.workflows.choices",
     "Searcher": "goodctl.index.search",
     "Selection": "goodctl.workflows.selection",
     "Text": "goodctl.workflows.choices",
     "add": "goodctl.workflows.build",
+    "branches": "goodctl.datastore.names",
     "build": "goodctl.workflows.build",
+    "compact": "goodctl.datastore.compaction",
+    "create_branch": "goodctl.datastore.names",
+    "create_tag": "goodctl.datastore.names",
+    "delete_branch": "goodctl.datastore.names",
+    "delete_tag": "goodctl.datastore.names",
+    "diff": "goodctl.datastore.diff",
+    "gc": "goodctl.datastore.collect",
     "log": "goodctl.datastore.history",
+    "merge": "goodctl.workflows.merge",
     "neighbors": "goodctl.workflows.neighbors",
     "recall": "goodctl.workflows.recall",
+    "remove": "goodctl.datastore.removal",
+    "rollback": "goodctl.datastore.rollback",
+    "shard": "goodctl.datastore.sharding",
     "summary": "goodctl.datastore.summary",
+    "tags": "goodctl.datastore.names",
+    "verify": "goodctl.workflows.verify",
 }
 
 __all__ = [
@@ -51,18 +77,34 @@ __all__ = [
     "EncodingChoice",
     "GoodctlError",
     "IndexChoice",
+    "MergeChoice",
     "ModelChoice",
     "RecallChoice",
+    "Removal",
     "Running",
     "Searcher",
     "Selection",
     "Text",
     "add",
+    "branches",
     "build",
+    "compact",
+    "create_branch",
+    "create_tag",
+    "delete_branch",
+    "delete_tag",
+    "diff",
+    "gc",
     "log",
+    "merge",
     "neighbors",
     "recall",
+    "remove",
+    "rollback",
+    "shard",
     "summary",
+    "tags",
+    "verify",
 ]
 
 

@@ -18,14 +18,12 @@ Delete = Annotated[bool, typer.Option("--delete", "-d", help="Delete it.")]
 Before = Annotated[str, typer.Argument(metavar="A", help="Datastore, or a version of it.", show_default=False)]
 After = Annotated[
     str,
-    typer.Argument(
-        metavar="B", help="Another one; what begins with @ or ~ is a version of the same.", show_default=False
-    ),
+    typer.Argument(metavar="B", help="Another one; what begins with @ is a version of the same.", show_default=False),
 ]
 Reference = Annotated[
     str,
     typer.Argument(
-        metavar="REF", help="The version to go back to: ~2, a tag, a snapshot id, {2026-10-01}.", show_default=False
+        metavar="REF", help="The version to go back to: @~2, a tag, a snapshot id, @{2026-10-01}.", show_default=False
     ),
 ]
 
@@ -60,6 +58,7 @@ def tag(
 
     out = Output(as_json=json, quiet=quiet)
     if name is None:
+        _refuse(delete, "tag", store)
         found = names.tags(store)
         out.result({"tags": [each.to_dict() for each in found]}, *render_history.named(found, "tag"))
     elif delete:
@@ -79,6 +78,7 @@ def branch(
 
     out = Output(as_json=json, quiet=quiet)
     if name is None:
+        _refuse(delete, "branch", store)
         found = names.branches(store)
         out.result({"branches": [each.to_dict() for each in found]}, *render_history.named(found, "branch"))
     elif delete:
@@ -87,6 +87,13 @@ def branch(
     else:
         made = names.create_branch(store, name)
         out.result(made.to_dict(), *render_history.created(store, made))
+
+
+def _refuse(delete: bool, kind: str, store: str) -> None:
+    from goodctl.errors import UsageError
+
+    if delete:
+        raise UsageError(f"--delete: which {kind}?", hint=f"goodctl datastore {kind} {store} NAME --delete")
 
 
 def rollback(
@@ -112,4 +119,4 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: goodctl datastore diff nontoxic@~1 nontoxic")(diff)
     app.command(epilog="Example: goodctl datastore tag nontoxic@~1 paper-v1")(tag)
     app.command(epilog="Example: goodctl datastore branch nontoxic trial")(branch)
-    app.command(epilog="Example: goodctl datastore rollback nontoxic ~1")(rollback)
+    app.command(epilog="Example: goodctl datastore rollback nontoxic @~1")(rollback)

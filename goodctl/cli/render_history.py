@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, when
+from goodctl.datastore.reference import split_reference
 
 if TYPE_CHECKING:
     from goodctl.datastore.diff import Counts, Difference
@@ -44,11 +46,16 @@ def _versions(*before: str) -> Table:
         table.add_column(name, no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("languages", no_wrap=True)
-    table.add_column("message", no_wrap=True, overflow="ellipsis")  # one line a version
+    table.add_column("message")  # the only column that may give way; its cells keep to one line
     return table
 
 
-def _version(entry: LogEntry) -> tuple[str, ...]:
+def _version(entry: LogEntry) -> tuple[str | Text, ...]:
+    content = f" [dim](content of {entry.restored[:8]})[/dim]" if entry.restored else ""
+    if entry.restored and entry.restored[:8] in entry.message:
+        content = ""
+    message = Text.from_markup(escape(entry.message) + content, overflow="ellipsis")
+    message.no_wrap = True
     names = f" [cyan]({escape(', '.join(entry.names))})[/cyan]" if entry.names else ""
     return (
         entry.snapshot[:8] + names,
@@ -56,7 +63,7 @@ def _version(entry: LogEntry) -> tuple[str, ...]:
         entry.command,
         f"{entry.rows:+,}" if entry.rows else "0",
         escape(", ".join(entry.languages)),
-        escape(entry.message),
+        message,
     )
 
 
@@ -75,7 +82,7 @@ def named(names: Sequence[Name], kind: str) -> Iterator[RenderableType]:
 
 def created(store: str, made: Name) -> Iterator[RenderableType]:
     """A new tag or branch."""
-    location = store.rpartition("@")[0] or store
+    location = split_reference(store)[0]
     yield (
         f"[bold]{made.kind.capitalize()} {escape(made.name)}[/bold] is version {made.snapshot[:8]} of "
         f"{when(made.written_at)} UTC, {counted(made.rows, 'row')}: {escape(location)}@{escape(made.name)}"
@@ -100,7 +107,7 @@ def rolled_back(result: RollbackResult) -> Iterator[RenderableType]:
         f"[bold]Rolled {escape(result.store)} back[/bold] to version {result.restored[:8]} of "
         f"{when(result.restored_at)} UTC: {escape(result.restored_message)}"
     )
-    location = result.store.rpartition("@")[0] or result.store
+    location = split_reference(result.store)[0]
     table = facts()
     table.add_row("rows", f"{result.rows_before:,} → {result.rows:,}")
     table.add_row("snapshot", result.snapshot)

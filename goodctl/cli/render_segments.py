@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, duration, size
+from goodctl.datastore.reference import split_reference
 
 if TYPE_CHECKING:
     from goodctl.datastore.compaction import CompactionResult
@@ -87,7 +88,7 @@ def removed(result: RemovalResult) -> Iterator[RenderableType]:
         f"{counted(result.store_rows, 'row')} of {counted(result.store_documents, 'document')}",
     )
     if not result.dry_run:
-        location = result.store.rpartition("@")[0] or result.store
+        location = split_reference(result.store)[0]
         table.add_row("written", size(result.bytes_written))
         table.add_row("snapshot", result.snapshot)
         table.add_row("kept", f"all of it in earlier versions, such as {escape(location)}@{result.before[:8]}")

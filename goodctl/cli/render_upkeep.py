@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, duration, size, when
+from goodctl.datastore.reference import split_reference
 
 if TYPE_CHECKING:
     from goodctl.datastore.collect import CollectionResult
@@ -51,7 +52,7 @@ def verified(result: VerifyResult) -> Iterator[RenderableType]:
 
 def _advice(result: VerifyResult) -> Iterator[RenderableType]:
     """What can be done."""
-    location = escape(result.store.rpartition("@")[0] or result.store)
+    location = escape(split_reference(result.store)[0])
     kinds = {problem.kind for problem in result.problems}
     if kinds == {"cache"}:
         yield "The store itself is good: only files made from it are not; deleted, they are made again."

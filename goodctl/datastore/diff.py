@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -124,12 +125,12 @@ def diff(before: str, after: str) -> Difference:
 
     Args:
         before: ``STORE`` or ``STORE@REF``.
-        after: The same; what begins with ``@`` or ``~`` is a version of the first store.
+        after: The same; what begins with ``@``, or ``~N``, is a version of the first store.
 
     Raises:
         NotFoundError: There is no such store or version.
     """
-    if after.startswith(("@", "~")):
+    if after.startswith("@") or re.fullmatch(r"~\d+", after):
         after = f"{split_reference(before)[0]}@{after.removeprefix('@')}"
     return difference(Datastore.open(before), Datastore.open(after))
 

@@ -14,8 +14,8 @@ from goodctl.datastore.store import Datastore
 from goodctl.errors import ExistsError, NotFoundError, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SHORTEST_PREFIX = 4
-"""Of a snapshot id that a reference may be."""
+_PREFIX = re.compile(r"[0-9A-HJKMNP-TV-Z]{4,20}")
+"""What may be the beginning of a snapshot's id, long enough to be read as one."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,10 @@ def delete_branch(store: str, name: str) -> Deleted:
     """Delete a branch; errors as of ``delete_tag``. Its versions stay until they are collected."""
     location = _whole(store, "branch")
     if name == MAIN:
-        raise UsageError(f"{MAIN} cannot be deleted: it is what {location} means without a reference.")
+        raise UsageError(
+            f"{MAIN} cannot be deleted: it is what {location} means without a reference.",
+            hint=f"To make an earlier version the newest one: goodctl datastore rollback {location} @~1",
+        )
     Repository.open(location)
     with writer_lock(location, "goodctl datastore branch"):
         repository = Repository.open(location)
@@ -172,10 +175,13 @@ def _check_free(repository: Repository, name: str) -> None:
                 f"{repository.location} has a {kind} {name} already.",
                 hint=f"List them: goodctl datastore {kind} {repository.location}",
             )
-    starts = [*repository.branches().values(), *repository.tags().values()]
-    ids = {version.id for start in starts for version in repository.history(start)}
-    if len(name) >= _SHORTEST_PREFIX and any(id.startswith(name.upper()) for id in ids):
+    if _PREFIX.fullmatch(name.upper()) and _is_prefix(repository, name.upper()):
         raise UsageError(f"{name} is the beginning of a snapshot's id.", hint="Choose a name that is not.")
+
+
+def _is_prefix(repository: Repository, name: str) -> bool:
+    starts = dict.fromkeys([*repository.branches().values(), *repository.tags().values()])
+    return any(version.id.startswith(name) for start in starts for version in repository.history(start))
 
 
 def _found(location: str, name: str, names: dict[str, str], kind: str) -> str:

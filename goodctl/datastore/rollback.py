@@ -73,8 +73,8 @@ def rollback(store: str, reference: str, *, message: str | None = None) -> Rollb
         then = Datastore.from_repository(repository, version.id)
         _check(location, now, then)
         old, temporary = now.version.id, _MOVING + now.version.id
-        if temporary in repository.branches():  # an earlier run was killed
-            repository.delete_branch(temporary)
+        for left in [name for name in repository.branches() if name.startswith(_MOVING)]:  # a run was killed
+            repository.delete_branch(left)
         repository.create_branch(temporary, then.version.id)
         session = repository.session(temporary)
         session.root.attrs[_ATTRIBUTE] = {"from": old, "to": then.version.id}  # a commit must change something
