@@ -75,13 +75,13 @@ class Change:
 
     def describe(self, header: Header) -> None:
         """Begin a new store."""
-        self.root.attrs.update(header.to_dict())
+        self.root.update_attributes(header.to_dict())
         for name in (SEGMENTS, CODECS):
             self.root.require_group(name)
 
     def put(self, segment: SegmentInfo) -> None:
         """Write a segment's description; its parts are there."""
-        segment_group(self.root, segment.id).attrs.update(segment.to_dict())
+        segment_group(self.root, segment.id).update_attributes(segment.to_dict())
 
     def delete(self, segment: SegmentInfo) -> None:
         """Leave a segment out of the version that is written; earlier ones keep it."""

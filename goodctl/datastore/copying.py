@@ -70,19 +70,16 @@ def copy_parts(
         DamagedError: Stored bytes are missing; of checked parts also: they are not what was written.
     """
     target.require_group(PARTS)
-    places, source, location = [], target.store, ""
+    places, groups, source, location = [], [], target.store, ""
     for part, number in parts:
         if part.checked:
             part.read_all()
-        group = target.require_group(f"{PARTS}/{number:06d}")
-        group.attrs.update(dict(part.group.attrs))
-        names = list(ARRAYS)
-        if codec:
-            group.require_group(CODES)
-            names.append(f"{CODES}/{codec}")
-        places += [(f"{part.group.path}/{name}", f"{group.path}/{name}") for name in names]
+        path = f"{target.path}/{PARTS}/{number:06d}"
+        names = [*ARRAYS, f"{CODES}/{codec}"] if codec else list(ARRAYS)
+        groups += [(part.group.path + name, path + name) for name in (("", f"/{CODES}") if codec else ("",))]
+        places += [(f"{part.group.path}/{name}", f"{path}/{name}") for name in names]
         source, location = part.group.store, part.location
-    copy_arrays(source, target.store, places, location, moved=moved)
+    copy_arrays(source, target.store, places, location, groups=groups, moved=moved)
 
 
 def copy_codes(part: StoredPart, target: zarr.Group, codec: str, *, moved: Moved = unwatched) -> None:
@@ -108,7 +105,13 @@ def copy_codec(source: zarr.Group, target: zarr.Group, codec: str, location: str
 
 
 def copy_arrays(
-    source: Store, target: Store, places: Sequence[tuple[str, str]], location: str, *, moved: Moved = unwatched
+    source: Store,
+    target: Store,
+    places: Sequence[tuple[str, str]],
+    location: str,
+    *,
+    groups: Sequence[tuple[str, str]] = (),
+    moved: Moved = unwatched,
 ) -> None:
     """Copy arrays, metadata and chunks, byte by byte.
 
@@ -117,17 +120,25 @@ def copy_arrays(
         target: Zarr store of a session.
         places: Path of each array in the source, and in the target.
         location: Name of the store that is read, for messages.
+        groups: The same for groups that they are in, whose own description is copied.
         moved: Is told of bytes.
 
     Raises:
-        DamagedError: An array or a chunk is missing.
+        DamagedError: A group, an array or a chunk is missing.
     """
     with ThreadPoolExecutor(1) as thread:  # the caller's thread may have an event loop of its own
-        thread.submit(asyncio.run, _copied(source, target, places, location, moved)).result()
+        thread.submit(asyncio.run, _copied(source, target, places, groups, location, moved)).result()
 
 
-async def _copied(source: Store, target: Store, places: Sequence[tuple[str, str]], location: str, moved: Moved) -> None:
-    keys: list[tuple[str, str]] = []
+async def _copied(
+    source: Store,
+    target: Store,
+    places: Sequence[tuple[str, str]],
+    groups: Sequence[tuple[str, str]],
+    location: str,
+    moved: Moved,
+) -> None:
+    keys = [(f"{path}/{_METADATA}", f"{new_path}/{_METADATA}") for path, new_path in groups]
     for path, new_path in places:
         with translated_errors(f"{location}/{path}", "read"):
             found = [key async for key in source.list_prefix(f"{path}/")]
