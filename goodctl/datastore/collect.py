@@ -14,6 +14,8 @@ from goodctl.datastore.repository.collection import Freed, copied, free
 from goodctl.errors import DamagedError, UsageError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = datetime.timedelta(days=366 * 100)
+"""Of an age: what is longer may lead to before the calendar's first year."""
 _MOVING = CHECKPOINT_PREFIX + "moving-"
 
 
@@ -83,9 +85,10 @@ def parse_age(text: str) -> datetime.timedelta:
         UsageError: It is none.
     """
     match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
-    if not match:
+    age = datetime.timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+    if age is None or age > _LONGEST:
         raise UsageError(f"--older-than {text}: that is no age.", hint="Write 30d, 12h, 2w or 90m.")
-    return datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return age
 
 
 def gc(
@@ -111,7 +114,7 @@ def gc(
     Raises:
         NotFoundError: There is no such store.
         UsageError: A version was named, or fewer than one is to stay.
-        DamagedError: Small files are damaged: what hangs on them might be taken for garbage.
+        DamagedError: Small files, branches or tags are damaged: what hangs on them might be taken for garbage.
         ConflictError: Another process writes.
     """
     location, reference = split_reference(store)
@@ -131,7 +134,7 @@ def gc(
 
 
 def _check(repository: Repository) -> None:
-    if problems := repository.damaged_files():
+    if problems := repository.damaged_files() | repository.damaged_references():
         name, problem = next(iter(problems.items()))
         raise DamagedError(
             f"{repository.location} is damaged ({name} {problem}): nothing is removed from it.",

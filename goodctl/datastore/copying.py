@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
@@ -126,8 +127,14 @@ def copy_arrays(
     Raises:
         DamagedError: A group, an array or a chunk is missing.
     """
-    with ThreadPoolExecutor(1) as thread:  # the caller's thread may have an event loop of its own
-        thread.submit(asyncio.run, _copied(source, target, places, groups, location, moved)).result()
+    copying = _copied(source, target, places, groups, location, moved)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(copying)  # here: in another thread memory is faulted in anew for each chunk, at half the speed
+        return
+    with ThreadPoolExecutor(1) as thread:  # a notebook, say, has an event loop of its own
+        thread.submit(asyncio.run, copying).result()
 
 
 async def _copied(
@@ -139,17 +146,27 @@ async def _copied(
     moved: Moved,
 ) -> None:
     keys = [(f"{path}/{_METADATA}", f"{new_path}/{_METADATA}") for path, new_path in groups]
+    there = await _keys_of_arrays(source, [path for path, _ in places], location)
     for path, new_path in places:
-        with translated_errors(f"{location}/{path}", "read"):
-            found = [key async for key in source.list_prefix(f"{path}/")]
-        if f"{path}/{_METADATA}" not in found:
+        if f"{path}/{_METADATA}" not in there.get(path, ()):
             raise DamagedError(f"The array {location}/{path} is missing.", hint=_hint(location))
-        keys += [(key, new_path + key.removeprefix(path)) for key in found]
+        keys += [(key, new_path + key.removeprefix(path)) for key in there[path]]
     keys.sort(key=lambda pair: not pair[0].endswith(_METADATA))  # a chunk needs its array
     metadata = sum(key.endswith(_METADATA) for key, _ in keys)
     for first, last, at_once in ((0, metadata, 1), (metadata, len(keys), _AT_ONCE)):
         waiting = iter(keys[first:last])
         await asyncio.gather(*(_worker(source, target, waiting, location, moved) for _ in range(at_once)))
+
+
+async def _keys_of_arrays(source: Store, paths: Sequence[str], location: str) -> dict[str, list[str]]:
+    """Keys of description and chunks of each array, in one listing of what the arrays lie in together."""
+    common = posixpath.commonpath(paths)
+    found: dict[str, list[str]] = {}
+    with translated_errors(location, "read"):
+        async for key in source.list_prefix(f"{common}/"):
+            array = key.removesuffix(f"/{_METADATA}") if key.endswith(_METADATA) else key.rpartition("/c/")[0]
+            found.setdefault(array, []).append(key)
+    return found
 
 
 async def _worker(

@@ -139,15 +139,22 @@ class Verification:
     def _past(self, version: Version, parent: Version | None) -> None:
         try:
             with damaged_metadata(self.repository.location):
-                touched = None
-                if parent is not None and not parent.is_root:
-                    touched = self.repository.new_arrays(parent.id, version.id)
+                touched = self._new_arrays(version, parent)
                 if version.is_checkpoint:
                     self._unfinished(version, touched)
                 else:
                     self.version(Datastore.from_repository(self.repository, version.id), touched)
         except GoodctlError as error:
             self.found("version", version.id, error.message, snapshot=version.id)
+
+    def _new_arrays(self, version: Version, parent: Version | None) -> Touched:
+        """What a version has beyond the one it stands on; all where that cannot be told."""
+        if parent is None or parent.is_root:
+            return None
+        try:
+            return self.repository.new_arrays(parent.id, version.id)
+        except GoodctlError:
+            return None
 
     def _unfinished(self, version: Version, touched: Touched) -> None:
         """The parts that a write had at a checkpoint."""

@@ -160,7 +160,8 @@ class Cache:
             if self.check or known["modified_ns"] != stat.st_mtime_ns:  # copied, or changed: only its bytes can tell
                 if _sha256(path) != known["sha256"]:
                     return None
-                self._describe(path, {**known, "modified_ns": stat.st_mtime_ns})
+                if known["modified_ns"] != stat.st_mtime_ns:
+                    self._describe(path, {**known, "modified_ns": stat.st_mtime_ns})
             return known if "about" in known else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -169,6 +170,8 @@ class Cache:
         """Files that are not as they were written: name to what is wrong and what to do."""
         problems = {}
         for path in sorted(self.folder.glob("*" + DATA)):
+            if not path.with_suffix(DESCRIPTION).exists():  # of a process that was killed: nobody will use it
+                continue
             try:
                 good = _is_stale(path) or _described(path)["sha256"] == _sha256(path)
             except (OSError, ValueError, KeyError, TypeError):
@@ -218,7 +221,7 @@ class Cache:
     def _describe(self, path: Path, known: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # without it the file is made again the next time
             with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=PART, delete=False) as file:
-                json.dump({**known, "digest": _digest(known)}, file)
+                json.dump({**known, "digest": _digest(known)}, file, separators=(",", ":"))  # no byte without meaning
             Path(file.name).chmod(0o644)
             Path(file.name).replace(path.with_suffix(DESCRIPTION))
 

@@ -98,6 +98,7 @@ def verify(store: str, *, deep: bool = False, device: str = "auto", report: Repo
     codes = _Codes(choose_device(device), whole=deep)
     work = Verification(Repository.open(location), codes.check, report)
     work.small_files()
+    notes = _unrecorded(work.repository)
     opened = None
     try:
         opened = Datastore.from_repository(work.repository, reference)
@@ -123,9 +124,18 @@ def verify(store: str, *, deep: bool = False, device: str = "auto", report: Repo
         versions=work.versions,
         rows=work.rows,
         bytes_read=work.bytes_read,
-        notes=tuple(dict.fromkeys(codes.notes)),
+        notes=tuple(dict.fromkeys([*notes, *codes.notes])),
         seconds=time.monotonic() - started,
     )
+
+
+def _unrecorded(repository: Repository) -> list[str]:
+    if not (names := repository.unrecorded_files()):
+        return []
+    return [
+        f"{len(names)} small files of the repository were not compared: checksums.sha256 does not list them, such as "
+        f"{names[0]}"
+    ]
 
 
 def _good_version(work: Verification) -> str | None:

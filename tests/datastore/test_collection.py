@@ -220,6 +220,37 @@ def test_it_keeps_away_from_a_damaged_store(store: Path) -> None:
     assert disk(store) == before
 
 
+def test_a_damaged_branch_costs_nothing(store: Path) -> None:
+    """A hidden branch keeps what a rollback left behind: pointing elsewhere, it would give it up."""
+    rollback(str(store), "~2")
+    (reference,) = (store / "repository" / "refs").glob("branch.rolled-back-*/ref.json")
+    content = reference.read_bytes()
+    reference.write_bytes(content[:15] + (b"0" if content[15:16] != b"0" else b"1") + content[16:])
+    before = disk(store)
+    for dry_run in (True, False):
+        with pytest.raises(DamagedError, match="names a snapshot that is not there"):
+            gc(str(store), dry_run=dry_run)
+    assert disk(store) == before
+    reference.write_bytes(content)
+    assert len(snapshots(store)) == 6
+    assert not gc(str(store)).dropped
+
+
+def test_a_reader_that_checks_meanwhile_sees_no_damage(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has read which hashes are recorded; then files are rewritten and deleted."""
+    from goodctl.datastore.repository import checksums
+
+    hashed, repository = checksums._sha256, Repository.open(str(store))
+
+    def collected_first(path: Path) -> str:
+        monkeypatch.setattr(checksums, "_sha256", hashed)
+        assert len(gc(str(store), keep_last=1).dropped) == 4
+        return hashed(path)
+
+    monkeypatch.setattr(checksums, "_sha256", collected_first)
+    assert repository.damaged_files() == {}
+
+
 def test_killed_between_expiry_and_the_checksums(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expiry rewrites snapshots: that must not look like damage, whenever it was stopped."""
     from goodctl.datastore.repository import collection
@@ -252,7 +283,7 @@ def test_ages(text: str, age: datetime.timedelta) -> None:
     assert parse_age(text) == age
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5d", "30days", "9999999w"])
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5d", "30days", "9999999w", "999999w"])
 def test_what_is_no_age(text: str) -> None:
     with pytest.raises(UsageError, match="that is no age"):
         parse_age(text)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import zarr
 
+from goodctl.datastore.history import log
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.removal import remove
 from goodctl.datastore.removal_plan import Removal
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
-from goodctl.errors import NotFoundError
+from goodctl.errors import DamagedError, NotFoundError
+from goodctl.index.stores import cache_of
 from goodctl.workflows.verify import VerifyResult, verify
 from tests.datastore.contents import pieces
 from tests.datastore.rows import writer
@@ -159,6 +161,48 @@ def test_flat_files_beside_the_store(store: Path) -> None:
     assert [problem.kind for problem in result.problems] == ["cache"]
     assert f"rm {file}" in result.problems[0].what
     assert len(result.good_segments) == 3
+
+
+def test_a_flat_file_that_a_killed_search_left_is_no_damage(store: Path) -> None:
+    searcher(store).search(DATA[:2].astype(np.float32), 3)
+    next((store / "cache").glob("lists-*.json")).unlink()
+    assert checked(store).is_good
+
+
+def test_every_byte_of_a_description_of_a_flat_file_means_something(store: Path) -> None:
+    searcher(store).search(DATA[:2].astype(np.float32), 3)
+    file = next((store / "cache").glob("values-*.json"))
+    content = file.read_bytes()
+    for place in range(len(content)):
+        for other in (b"\t", b"\n", b"\r", b" "):
+            if content[place : place + 1] != other:
+                file.write_bytes(content[:place] + other + content[place + 1 :])
+                assert cache_of(Datastore.open(str(store))).damaged(), (place, other)
+
+
+def test_small_files_without_a_recorded_hash_are_named(store: Path) -> None:
+    assert not checked(store).notes
+    (store / "checksums.sha256").unlink()
+    result = checked(store)
+    assert result.is_good
+    (note,) = result.notes
+    assert "checksums.sha256 does not list them, such as repository/" in note
+    remove(str(store), Removal(languages=("de",)))
+    assert not checked(store).notes, "a writer records them"
+
+
+def test_a_snapshot_in_the_place_of_another_is_an_end(store: Path) -> None:
+    """Its parents lead to itself."""
+    repository = Repository.open(str(store))
+    newest, *_, oldest, _root = (version.id for version in repository.ancestry(repository.tip()))
+    folder = store / "repository" / "snapshots"
+    (folder / oldest).write_bytes((folder / newest).read_bytes())
+    for deep in (False, True):
+        result = checked(store, deep=deep)
+        assert f"repository/snapshots/{oldest} is not what was written" in said(result)
+    assert "round in a circle" in said(result)
+    with pytest.raises(DamagedError, match="round in a circle"):
+        log(str(store))
 
 
 def test_an_earlier_version_is_checked_only_when_asked_for(store: Path) -> None:

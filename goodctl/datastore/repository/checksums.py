@@ -63,7 +63,17 @@ def damaged_files(location: str, names: Iterable[str] | None = None) -> dict[str
                 problems[name] = "is not what was written: its SHA-256 differs"
         except OSError as error:
             problems[name] = f"cannot be read: {error.strerror}"
+    if problems:  # a collection takes lines away before it rewrites or deletes their files: then it was no damage
+        now, _ = _read(folder)
+        problems = {name: what for name, what in problems.items() if now.get(name) == known.get(name)}
     return problems
+
+
+def unrecorded_files(location: str) -> list[str]:
+    """Files that have no recorded hash, so that damage of them may go unseen."""
+    folder = Path(location)
+    known, _ = _read(folder)
+    return [name for name in _present(folder) if name not in known]
 
 
 def _present(folder: Path) -> list[str]:
@@ -93,9 +103,15 @@ def _read(folder: Path) -> tuple[dict[str, str], list[int]]:
 def _write(folder: Path, known: dict[str, str]) -> None:
     lines = "".join(f"{digest}  {name}\n" for name, digest in known.items())
     with tempfile.NamedTemporaryFile("w", dir=folder, prefix=f"{CHECKSUMS}.", delete=False, encoding="utf-8") as file:
-        file.write(lines)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(folder / CHECKSUMS)
+        temporary = Path(file.name)
+        try:
+            file.write(lines)
+            file.flush()
+            temporary.chmod(0o644)
+            temporary.replace(folder / CHECKSUMS)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _sha256(path: Path) -> str:

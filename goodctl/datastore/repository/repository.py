@@ -19,7 +19,7 @@ from goodctl.datastore.repository.faults import FAULTS, damaged_metadata, transl
 from goodctl.datastore.repository.place import CACHE, FOLDER, TEMPORARY
 from goodctl.datastore.repository.references import damaged_references
 from goodctl.datastore.repository.session import Session
-from goodctl.errors import ExistsError, NotFoundError, ServiceError
+from goodctl.errors import DamagedError, ExistsError, NotFoundError, ServiceError
 
 
 class Repository:
@@ -101,9 +101,15 @@ class Repository:
         return {name[start:]: tip for name, tip in self.branches().items() if name.startswith(CHECKPOINT_PREFIX)}
 
     def ancestry(self, snapshot: str) -> Iterator[Version]:
-        """A snapshot and all before it, newest first, checkpoints and the empty root included."""
+        """A snapshot and all before it, newest first, checkpoints and the empty root included.
+
+        Raises:
+            DamagedError: One of them cannot be read, or comes after itself: a file lies in another's place.
+        """
+        seen: set[str] = set()
         with translated_errors(self.location, "read"):
             for entry in self._repository.ancestry(snapshot_id=snapshot):
+                self._once(entry.id, seen)
                 yield Version(entry.id, entry.message, entry.written_at, dict(entry.metadata), entry.parent_id)
 
     def history(self, snapshot: str) -> Iterator[Version]:
@@ -113,7 +119,9 @@ class Repository:
         same.
         """
         start: str | None = snapshot
+        seen: set[str] = set()
         while start is not None:
+            self._once(start, seen)
             next_start = None
             for version in self.ancestry(start):
                 yield version
@@ -121,6 +129,14 @@ class Repository:
                     next_start = version.previous
                     break
             start = next_start
+
+    def _once(self, snapshot: str, seen: set[str]) -> None:
+        if snapshot in seen:
+            raise DamagedError(
+                f"{self.location} has a history that goes round in a circle: {snapshot[:8]} comes before itself.",
+                hint=f"See what is damaged: goodctl datastore verify {self.location}",
+            )
+        seen.add(snapshot)
 
     def has(self, snapshot: str) -> bool:
         """Whether there is such a snapshot."""
@@ -173,6 +189,10 @@ class Repository:
         with translated_errors(self.location, "read"):
             manifests = self._repository.lookup_snapshot(snapshot).manifests
         return checksums.damaged_files(self.location, [f"{FOLDER}/manifests/{each.id}" for each in manifests])
+
+    def unrecorded_files(self) -> list[str]:
+        """Small files of the repository that have no recorded hash."""
+        return checksums.unrecorded_files(self.location)
 
     def damaged_references(self) -> dict[str, str]:
         """Files of branches and tags, also of deleted ones, that are not as they are written: name to what is wrong."""
