@@ -20,8 +20,8 @@ from goodctl.datastore.parts import CODECS, PARTS, StoredPart
 from goodctl.datastore.repository import translated_errors
 from goodctl.errors import DamagedError
 
-_AT_ONCE = 4
-"""Chunks in flight: two cores are busy with fewer, and each takes up to 16 MiB."""
+_AT_ONCE = 3
+"""Chunks in flight: more gain nothing on two cores, and each takes up to 16 MiB."""
 
 _METADATA = "zarr.json"
 
