@@ -23,7 +23,8 @@ import numpy as np
 from index_stores import CPU, add_copies, added, copied
 from measuring import Claim, parser, report
 
-from goodctl.datastore.format import KEYS, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import writer_lock
 from goodctl.datastore.store import Datastore

@@ -10,15 +10,8 @@ import numpy as np
 import torch
 
 from goodctl.datastore.content import ContentHash
-from goodctl.datastore.format import (
-    DOCUMENT_LINES,
-    DOCUMENT_SOURCES,
-    KEYS,
-    OFFSETS,
-    VALUES,
-    SegmentCodes,
-    SegmentInfo,
-)
+from goodctl.datastore.description import SegmentCodes, SegmentInfo
+from goodctl.datastore.format import DOCUMENT_LINES, DOCUMENT_SOURCES, KEYS, OFFSETS, VALUES
 from goodctl.datastore.parts import segment_group, write_part
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository, Session, writer_lock

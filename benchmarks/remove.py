@@ -28,7 +28,7 @@ from measuring import Claim, paragraphs, parser, report
 from stores import header, random_rows
 
 from goodctl.corpus import Corpus
-from goodctl.datastore.format import SourceInfo
+from goodctl.datastore.description import SourceInfo
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.removal import RemovalResult, remove
 from goodctl.datastore.removal_plan import Removal

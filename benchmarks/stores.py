@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from goodctl.datastore.format import Header, SourceInfo
+from goodctl.datastore.description import SourceInfo
+from goodctl.datastore.format import Header
 from goodctl.datastore.repository import Repository, is_store, writer_lock
 from goodctl.datastore.segments import Rows
 from goodctl.datastore.store import Datastore

@@ -10,11 +10,12 @@ from typing import Any
 from goodctl.datastore.change import Change
 from goodctl.datastore.codes import codec_infos
 from goodctl.datastore.copying import Moved, copy_codec, copy_parts, unwatched
-from goodctl.datastore.format import SegmentInfo
+from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.parts import segment_group
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Take, derived_id, joined, recounted, write_takes
 from goodctl.datastore.writer import PART_BYTES
+from goodctl.errors import DamagedError
 
 
 def free_id(change: Change, wanted: str, *parts: str) -> str:
@@ -44,14 +45,25 @@ def put_whole(
 
     Returns:
         Its description in the new version.
+
+    Raises:
+        DamagedError: It lacks parts, or stored bytes are missing.
     """
     codec = segment.codes.codec if segment.codes and with_codes else None
     name = free_id(change, segment.id, segment.sha256["keys"])
     group = segment_group(change.root, name)
     if codec:
         copy_codec(source.root, change.root, codec, source.location)
-    numbered = ((part, number) for number, part in enumerate(source.parts(segment)))
-    copy_parts(numbered, group, codec=codec, moved=moved)
+    parts = list(source.parts(segment))
+    counted = {"parts": len(parts), "rows": sum(part.rows for part in parts)}
+    for what, count in counted.items():
+        if count != getattr(segment, what):
+            raise DamagedError(
+                f"{source.location}: segment {segment.id} has {count:,} {what}, "
+                f"{getattr(segment, what):,} were recorded.",
+                hint=f"See what else is damaged: goodctl datastore verify {source.location}",
+            )
+    copy_parts(((part, number) for number, part in enumerate(parts)), group, codec=codec, moved=moved)
     written = replace(segment, id=name, order=order, codes=segment.codes if codec else None)
     change.put(written)
     return written

@@ -10,21 +10,22 @@ from typing import Any
 import zarr
 
 from goodctl.datastore.codes import codec_names, delete_codec
-from goodctl.datastore.format import Header, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import Header
 from goodctl.datastore.parts import CODECS, SEGMENTS, segment_group
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN, split_reference, visible
 from goodctl.datastore.repository import (
     Repository,
     Session,
     check_place,
-    exists,
     is_store,
+    missing_folders,
     taken_back_on_failure,
     translated_errors,
     writer_lock,
 )
 from goodctl.datastore.store import Datastore
-from goodctl.errors import ConflictError, ExistsError, UsageError
+from goodctl.errors import ConflictError, ExistsError, NotFoundError, UsageError
 
 
 def writable(store: str, doing: str) -> tuple[str, str]:
@@ -143,18 +144,10 @@ def creating(store: str, command: str) -> Iterator[Change]:
         ConflictError: Another process writes there.
     """
     refuse_existing(store)
-    existed = exists(store)
-
-    def worthless() -> bool:
-        return Repository.open(store).is_untouched()
-
-    with (
-        writer_lock(store, f"goodctl datastore {command}"),
-        taken_back_on_failure(store, keep_folder=existed, is_worthless=worthless),
-    ):
+    with new_place(store, f"goodctl datastore {command}"):
         refuse_existing(store)
         if is_store(store):
-            if not worthless():
+            if not Repository.open(store).is_untouched():
                 raise ConflictError(
                     f"{store} holds an unfinished build.",
                     hint="Finish it with the command that began it, or choose another name.",
@@ -168,18 +161,27 @@ def creating(store: str, command: str) -> Iterator[Change]:
             yield Change(repository, repository.session(MAIN), command)
 
 
-def refuse_existing(store: str) -> None:
-    """Check that a new store can be made.
+@contextlib.contextmanager
+def new_place(store: str, command: str) -> Iterator[None]:
+    """Hold the lock of a store that is to be made; what fails before there is anything to keep leaves no trace."""
+    made = missing_folders(store)
+    with (
+        writer_lock(store, command),
+        taken_back_on_failure(store, made, lambda: Repository.open(store).is_untouched()),
+    ):
+        yield
+
+
+def refuse_existing(store: str, hint: str = "Choose another name for the new store.") -> None:
+    """Check that a new store can be made: nothing there, or a store without a finished version.
 
     Raises:
         ExistsError: There is one, or something else.
+        UsageError: The name would be read as a version of another store.
     """
     if not is_store(store):
         check_place(store)
         return
-    repository = Repository.open(store)
-    if not next(repository.ancestry(repository.tip())).is_root:
-        rows = Datastore.from_repository(repository).rows
-        raise ExistsError(
-            f"{store} is a datastore already, with {rows:,} rows.", hint="Choose another name for the new store."
-        )
+    with contextlib.suppress(NotFoundError):  # a first version that was not finished
+        rows = Datastore.from_repository(Repository.open(store)).rows
+        raise ExistsError(f"{store} is a datastore already, with {rows:,} rows.", hint=hint)

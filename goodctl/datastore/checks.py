@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +11,9 @@ import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
 
-from goodctl.datastore.content import ContentHash, Part
+from goodctl.datastore.awaiting import awaited
+from goodctl.datastore.content import ContentHash, Part, array_sha256
+from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.format import (
     ARRAYS,
     DOCUMENT_LINES,
@@ -27,7 +26,6 @@ from goodctl.datastore.format import (
     VALUE_DTYPE,
     VALUES,
     Header,
-    SegmentInfo,
 )
 from goodctl.datastore.parts import StoredPart
 from goodctl.errors import DamagedError, GoodctlError
@@ -103,7 +101,7 @@ class SegmentCheck:
             if array.dtype != dtypes[name] or array.shape != shape:
                 yield f"{where}/{name}", f"is {array.dtype} {array.shape}, not {dtypes[name]} {shape}"
                 continue
-            if _sha256(array) != part.sha256.get(name):
+            if array_sha256(array) != part.sha256.get(name):
                 yield f"{where}/{name}", "is not what was written: its SHA-256 differs"
             arrays[name] = array
         if len(arrays) < len(ARRAYS):
@@ -158,11 +156,6 @@ class SegmentCheck:
                 yield f"has other counts of source {source.name} than were recorded"
 
 
-def _sha256(array: npt.NDArray[Any]) -> str:
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(little).data.cast("B") if array.size else b"").hexdigest()
-
-
 def _not_finite(keys: npt.NDArray[Any], block: int = 65_536) -> int:
     """How many keys have a component that is not finite."""
     return sum(
@@ -183,8 +176,7 @@ def _check_padding(array: Any, name: str) -> None:
     if not used:
         return
     place = f"{array.path}/c/{array.shape[0] // length}" + "/0" * (array.ndim - 1)
-    with ThreadPoolExecutor(1) as thread:
-        chunk = thread.submit(asyncio.run, array.store.get(place, default_buffer_prototype())).result()
+    chunk = awaited(array.store.get(place, default_buffer_prototype()))
     row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:]))
     if chunk is not None and np.asarray(chunk.as_numpy_array()[used * row_bytes :]).any():
         raise DamagedError(f"{name} has a chunk with other bytes than zero behind its end.")

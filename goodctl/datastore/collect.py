@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN, ROLLED_BACK_PREFIX, Version, split_reference, visible
+from goodctl.datastore.reference import (
+    CHECKPOINT_PREFIX,
+    MAIN,
+    ROLLED_BACK_PREFIX,
+    Version,
+    led_to,
+    split_reference,
+    visible,
+)
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.repository.collection import Freed, copied, free
 from goodctl.errors import DamagedError, UsageError
@@ -134,12 +142,16 @@ def gc(
 
 
 def _check(repository: Repository) -> None:
+    """Check that everything that branches and tags lead to can be followed: what cannot might be taken for garbage."""
     if problems := repository.damaged_files() | repository.damaged_references():
         name, problem = next(iter(problems.items()))
         raise DamagedError(
             f"{repository.location} is damaged ({name} {problem}): nothing is removed from it.",
             hint=f"See what is damaged: goodctl datastore verify {repository.location} --deep",
         )
+    for start in {**repository.branches(), **repository.tags()}.values():
+        for _ in repository.history(start):
+            pass
 
 
 def _collected(
@@ -182,12 +194,10 @@ def _results(versions: Iterable[Version]) -> list[Version]:
 
 
 def _versions(repository: Repository) -> dict[str, Version]:
-    """All versions that a branch or tag leads to."""
-    return {
-        version.id: version
-        for start in dict.fromkeys(_starts(repository))
-        for version in _results(repository.history(start))
-    }
+    """All versions that a branch or tag leads to, and those that hidden branches of rollbacks keep."""
+    hidden = [tip for name, tip in repository.branches().items() if name.startswith(ROLLED_BACK_PREFIX)]
+    found = led_to([*_starts(repository), *hidden], repository.history)
+    return {version.id: version for version in _results(found.values())}
 
 
 def _bound(
@@ -203,7 +213,7 @@ def _bound(
 
 def _drop_unfinished(repository: Repository, before: datetime.datetime | None) -> list[UnfinishedWrite]:
     """Delete branches of writes that hold nothing, or were left alone for so long."""
-    reached = {version.id for start in _starts(repository) for version in repository.history(start)}
+    reached = led_to(_starts(repository), repository.history)
     dropped = []
     for name, tip in repository.branches().items():
         if not name.startswith(CHECKPOINT_PREFIX):
@@ -232,7 +242,7 @@ def _drop_hidden(repository: Repository, bound: datetime.datetime | None) -> Non
     """Delete branches that keep what rollbacks left behind, where it is too old, kept anyway, or led to by nothing."""
     starts = _starts(repository)
     kept_anyway = {version.id for start in starts for version in repository.ancestry(start)}
-    wanted = {version.id: version for start in starts for version in repository.history(start)}
+    wanted = led_to(starts, repository.history)
     for name, tip in repository.branches().items():
         if not name.startswith(ROLLED_BACK_PREFIX):
             continue

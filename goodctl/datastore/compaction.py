@@ -12,7 +12,7 @@ from goodctl.datastore.assembly import free_id
 from goodctl.datastore.change import Change, changing
 from goodctl.datastore.codes import codec_infos
 from goodctl.datastore.copying import Moved
-from goodctl.datastore.format import Origin, SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.description import Origin, SegmentCodes, SegmentInfo, SourceInfo
 from goodctl.datastore.parts import segment_group
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Take, derived_id, joined, recounted, write_takes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from zarr.abc.buffer import BufferPrototype
 from zarr.abc.store import Store
 from zarr.buffer import cpu
 
+from goodctl.datastore.awaiting import awaited
 from goodctl.datastore.codes import CODES, read_codec
 from goodctl.datastore.format import ARRAYS
 from goodctl.datastore.parts import CODECS, PARTS, StoredPart
@@ -83,13 +83,6 @@ def copy_parts(
     copy_arrays(source, target.store, places, location, groups=groups, moved=moved)
 
 
-def copy_codes(part: StoredPart, target: zarr.Group, codec: str, *, moved: Moved = unwatched) -> None:
-    """Copy the codes of a part to the part's copy."""
-    target.require_group(CODES)
-    places = [(f"{part.group.path}/{CODES}/{codec}", f"{target.path}/{CODES}/{codec}")]
-    copy_arrays(part.group.store, target.store, places, part.location, moved=moved)
-
-
 def copy_codec(source: zarr.Group, target: zarr.Group, codec: str, location: str) -> None:
     """Copy a trained codec between root groups, where the target does not have it; its hash is checked.
 
@@ -127,14 +120,8 @@ def copy_arrays(
     Raises:
         DamagedError: A group, an array or a chunk is missing.
     """
-    copying = _copied(source, target, places, groups, location, moved)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(copying)  # here: in another thread memory is faulted in anew for each chunk, at half the speed
-        return
-    with ThreadPoolExecutor(1) as thread:  # a notebook, say, has an event loop of its own
-        thread.submit(asyncio.run, copying).result()
+    if places:
+        awaited(_copied(source, target, places, groups, location, moved))
 
 
 async def _copied(

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from goodctl.datastore.format import DOCUMENT_SOURCES, OFFSETS, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import DOCUMENT_SOURCES, OFFSETS
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Take
-from goodctl.errors import UsageError
+from goodctl.errors import DamagedError, UsageError
 
 BY = ("language", "label", "source")
 UNLABELLED = "unlabelled"
@@ -39,6 +40,7 @@ def by_property(store: Datastore, by: str) -> list[Shard]:
 
     Raises:
         UsageError: There is no such property.
+        DamagedError: A segment does not say where all its documents come from.
     """
     if by not in BY:
         raise UsageError(f"--by {by}: there is no such property.", hint=f"Use {', '.join(BY)}.")
@@ -54,6 +56,11 @@ def by_property(store: Datastore, by: str) -> list[Shard]:
         if by != "source":
             value = segment.language if by == "language" else (segment.label or UNLABELLED)
             shard_of(value).pieces.append((segment, None))
+        elif sum(source.documents for source in segment.sources) != segment.documents:
+            raise DamagedError(
+                f"{store.location}: segment {segment.id[:8]} has documents of sources that it does not describe.",
+                hint=f"See what is damaged: goodctl datastore verify {store.location}",
+            )
         elif len(segment.sources) == 1:
             shard_of(segment.sources[0].name).pieces.append((segment, None))
         else:

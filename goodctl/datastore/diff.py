@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl.datastore.codes import codec_infos
-from goodctl.datastore.format import KEYS, OFFSETS, VALUES, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS, OFFSETS, VALUES
 from goodctl.datastore.reference import split_reference
 from goodctl.datastore.store import Datastore
 

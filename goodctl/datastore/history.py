@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl.datastore.graph import Line, draw, newest_first
-from goodctl.datastore.reference import MAIN, Version, resolve, split_reference, visible
+from goodctl.datastore.reference import Version, resolve, split_reference, visible
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import unfinished
 from goodctl.errors import UsageError
@@ -87,34 +87,6 @@ def drawing(entries: Iterable[LogEntry]) -> list[Line]:
     return draw({entry.snapshot: (entry.parent,) if entry.parent else () for entry in entries})
 
 
-def finished(repository: Repository, reference: str | None, branch: str = MAIN) -> Version:
-    """The version that a reference means, if a command has finished it.
-
-    Args:
-        repository: Of the store.
-        reference: As typed after the ``@``; None is the newest version.
-        branch: Where ``~N`` and ``{DATE}`` count from.
-
-    Raises:
-        NotFoundError: There is no such version; also a store whose first build has not finished.
-        UsageError: It is a checkpoint, or the reference is malformed.
-    """
-    branches = repository.branches()
-    if reference is None or reference.startswith(("~", "{")):
-        branches = {**branches, MAIN: branches[branch]}
-    where = repository.location
-    snapshot = resolve(reference, where=where, branches=branches, tags=repository.tags(), ancestry=repository.history)
-    version = next(iter(repository.ancestry(snapshot)))
-    if version.is_root:
-        raise unfinished(repository)
-    if version.is_checkpoint:
-        raise UsageError(
-            f"{where}@{reference} is a checkpoint of a command, not a finished version.",
-            hint=f"List the versions: goodctl datastore log {where}",
-        )
-    return version
-
-
 @dataclass
 class _Step:
     """A command's version on the way back in time."""
@@ -154,18 +126,28 @@ def _entries(steps: Mapping[str, _Step], branches: dict[str, str], tags: dict[st
 
 def _entry(step: _Step, names: tuple[str, ...]) -> LogEntry:
     version = step.version
-    results: Any = version.metadata.get("results", {})
+    results = _members(version.metadata.get("results"))
+    languages = _members(results.get("languages"))
     restored = version.metadata.get("restored")
     return LogEntry(
         snapshot=version.id,
         written_at=version.written_at.isoformat(timespec="seconds"),
         command=str(version.metadata.get("command", "")),
         message=version.message,
-        rows=int(results.get("rows", 0)),
-        documents=int(results.get("documents", 0)),
-        languages=dict(results.get("languages", {})),
+        rows=_count(results.get("rows")),
+        documents=_count(results.get("documents")),
+        languages={str(name): _count(rows) for name, rows in languages.items()},
         checkpoints=step.checkpoints,
         names=names,
         parent=next(iter(step.parents), None),
         restored=restored if isinstance(restored, str) else None,
     )
+
+
+def _members(stored: object) -> dict[str, Any]:
+    return stored if isinstance(stored, dict) else {}
+
+
+def _count(stored: object) -> int:
+    """A count as another program may have written it: information only, so that what is none counts as nothing."""
+    return stored if isinstance(stored, int) else 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from goodctl.datastore.reference import HIDDEN_PREFIXES, MAIN, split_reference, visible
+from goodctl.datastore.reference import HIDDEN_PREFIXES, MAIN, led_to, split_reference, visible
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.errors import ExistsError, NotFoundError, UsageError
@@ -180,8 +180,8 @@ def _check_free(repository: Repository, name: str) -> None:
 
 
 def _is_prefix(repository: Repository, name: str) -> bool:
-    starts = dict.fromkeys([*repository.branches().values(), *repository.tags().values()])
-    return any(version.id.startswith(name) for start in starts for version in repository.history(start))
+    starts = [*repository.branches().values(), *repository.tags().values()]
+    return any(id.startswith(name) for id in led_to(starts, repository.history))
 
 
 def _found(location: str, name: str, names: dict[str, str], kind: str) -> str:
@@ -196,7 +196,7 @@ def _found(location: str, name: str, names: dict[str, str], kind: str) -> str:
 
 def _is_reached(repository: Repository, snapshot: str) -> bool:
     starts = [*visible(repository.branches()).values(), *repository.tags().values()]
-    return any(version.id == snapshot for start in starts for version in repository.history(start))
+    return snapshot in led_to(starts, repository.history)
 
 
 def _described(repository: Repository, name: str, kind: str, snapshot: str) -> Name:

@@ -16,6 +16,11 @@ from goodctl.datastore.format import ARRAYS, KEYS, OFFSETS, VALUES, chunk_rows
 from goodctl.datastore.repository import damaged_metadata, translated_errors
 from goodctl.errors import DamagedError
 
+LARGEST_ARRAY_BYTES = 16 * 2**30
+"""A part aims at 64 MiB, and is larger only by one document; a stored size beyond this is damage."""
+LARGEST_CHUNK_BYTES = 2 * 2**30
+"""The same for a chunk, which aims at 16 MiB."""
+
 SEGMENTS = "segments"
 CODECS = "codecs"
 PARTS = "parts"
@@ -45,6 +50,24 @@ def _array(parent: zarr.Group, name: str) -> zarr.Array[Any]:
     if not isinstance(child, zarr.Array):
         raise DamagedError(f"The array {parent.name}/{name} is missing.")
     return child
+
+
+def check_size(array: zarr.Array[Any], where: str) -> None:
+    """Check that an array is of a size that a writer makes, before memory is taken for it.
+
+    Raises:
+        DamagedError: It is not.
+    """
+    row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=object))
+    for what, size, most in (
+        ("", array.shape[0] * row_bytes, LARGEST_ARRAY_BYTES),
+        ("chunks of ", array.chunks[0] * row_bytes, LARGEST_CHUNK_BYTES),
+    ):
+        if size > most:
+            raise DamagedError(
+                f"{where} claims {what}{size:,} bytes; nothing is read of it.",
+                hint=f"See what else is damaged: goodctl datastore verify {where.partition('/segments/')[0]}",
+            )
 
 
 def write_part(segment: zarr.Group, number: int, part: Part) -> int:
@@ -110,6 +133,7 @@ class StoredPart:
             expected = {KEYS: self.rows, VALUES: self.rows, OFFSETS: self.documents + 1}.get(name, self.documents)
             if array.shape[0] != expected:
                 raise DamagedError(f"{where} has {array.shape[0]} elements, {expected} were recorded.")
+            check_size(array, where)
             try:
                 if self.checked:
                     return self._checked(np.asarray(array[:]), name, where)[start:stop]
@@ -155,7 +179,11 @@ def stored_parts(segment: zarr.Group, location: str, *, checked: bool = False) -
 
 
 def copy_segment(source: zarr.Group, target: zarr.Group, location: str) -> None:
-    """Copy a segment's attributes and parts, one part in memory at a time."""
+    """Copy a segment's attributes and parts, one part in memory at a time.
+
+    Raises:
+        DamagedError: A part is not what was written; written anew, it would seem to be.
+    """
     target.attrs.update(dict(source.attrs))
-    for number, part in enumerate(stored_parts(source, location)):
+    for number, part in enumerate(stored_parts(source, location, checked=True)):
         write_part(target, number, part.read_all())

@@ -119,12 +119,31 @@ def _results(versions: Iterable[Version]) -> list[Version]:
     return [version for version in versions if not version.is_checkpoint and not version.is_root]
 
 
+def led_to(starts: Iterable[str], ancestry: Callable[[str], Iterable[Version]]) -> dict[str, Version]:
+    """All versions that snapshots lead to, checkpoints included: before them in time, or restored on the way.
+
+    Args:
+        starts: Ids of snapshots.
+        ancestry: As for ``resolve``.
+    """
+    found: dict[str, Version] = {}
+    waiting = list(dict.fromkeys(starts))
+    while waiting:
+        for version in ancestry(waiting.pop(0)):
+            if version.id in found:
+                break
+            if not version.is_root:
+                found[version.id] = version
+            if version.previous is not None and version.parent is not None:
+                waiting.append(version.parent)
+    return found
+
+
 def _everything(
     branches: dict[str, str], tags: dict[str, str], ancestry: Callable[[str], Iterable[Version]]
 ) -> dict[str, Version]:
     kept = [tip for name, tip in branches.items() if not name.startswith(CHECKPOINT_PREFIX)]
-    starts = dict.fromkeys([*kept, *tags.values()])
-    return {version.id: version for start in starts for version in ancestry(start) if not version.is_root}
+    return led_to([*kept, *tags.values()], ancestry)
 
 
 def _back(results: list[Version], steps: int, where: str) -> str:

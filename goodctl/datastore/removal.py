@@ -10,7 +10,7 @@ from typing import Any
 from goodctl.datastore.change import Change, changing
 from goodctl.datastore.codes import codec_infos
 from goodctl.datastore.copying import unwatched
-from goodctl.datastore.format import SegmentInfo
+from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.parts import part_names, segment_group
 from goodctl.datastore.removal_plan import Plan, Removal, lost_counts, planned
 from goodctl.datastore.store import Datastore

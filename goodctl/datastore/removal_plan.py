@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from goodctl.datastore.format import DOCUMENT_LINES, DOCUMENT_SOURCES, OFFSETS, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import DOCUMENT_LINES, DOCUMENT_SOURCES, OFFSETS
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Mask, Take
 from goodctl.errors import NotFoundError, UsageError
@@ -55,7 +57,7 @@ def place(document: str) -> tuple[str, int]:
         UsageError: It is of another form.
     """
     source, _, line = document.rpartition(":")
-    if not source or not line.isdecimal():
+    if not source or not re.fullmatch(r"[0-9]{1,18}", line):
         raise UsageError(
             f"--document {document}: that names no document.",
             hint="Write SOURCE:LINE, such as texts.jsonl:17, as goodctl datastore neighbors shows it.",
@@ -88,6 +90,21 @@ def sources_meant(store: Datastore, name: str) -> set[tuple[str, str]]:
     if not ending:
         _check_known(store, "source", [name], {full for full, _ in known})
     return ending
+
+
+def _source_meant(store: Datastore, name: str) -> tuple[str, str]:
+    """The one source that a document's name means.
+
+    Raises:
+        UsageError: Files of that name were added with different contents: a line of it may be several documents.
+    """
+    meant = sorted(sources_meant(store, name))
+    if len(meant) > 1:
+        raise UsageError(
+            f"{store.location} has {len(meant)} sources {name}, with different contents.",
+            hint=f"Name the source by its SHA-256: {' or '.join(f'{sha256[:12]}:LINE' for _, sha256 in meant)}",
+        )
+    return meant[0]
 
 
 def _check_known(store: Datastore, what: str, names: Sequence[str], known: set[str]) -> None:
@@ -130,7 +147,7 @@ def planned(current: Datastore, removal: Removal, report: Report) -> Plan:
         (*source, line): document
         for document in removal.documents
         for name, line in [place(document)]
-        for source in sources_meant(current, name)
+        for source in [_source_meant(current, name)]
     }
     for segment in current.segments:
         if (removal.languages and segment.language not in removal.languages) or (
@@ -139,7 +156,7 @@ def planned(current: Datastore, removal: Removal, report: Report) -> Plan:
             continue
         here = {each.index: (each.name, each.sha256) for each in segment.sources}
         indices = {index for index, source in here.items() if not removal.sources or source in sources}
-        if not removal.documents and len(indices) == len(here):
+        if not removal.documents and len(indices) == len(here) and (here or not removal.sources):
             plan.whole.append(segment)
             continue
         lines = {

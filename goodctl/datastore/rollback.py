@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl.datastore.change import writable
-from goodctl.datastore.history import finished
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, ROLLED_BACK_PREFIX
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.store import Datastore
@@ -69,8 +68,7 @@ def rollback(store: str, reference: str, *, message: str | None = None) -> Rollb
     with writer_lock(location, "goodctl datastore rollback"):
         repository = Repository.open(location)
         now = Datastore.from_repository(repository, branch)
-        version = finished(repository, reference.removeprefix("@"), branch)
-        then = Datastore.from_repository(repository, version.id)
+        then = Datastore.from_repository(repository, reference.removeprefix("@"), branch=branch)
         _check(location, now, then)
         old, temporary = now.version.id, _MOVING + now.version.id
         for left in [name for name in repository.branches() if name.startswith(_MOVING)]:  # a run was killed

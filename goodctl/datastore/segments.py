@@ -11,6 +11,7 @@ import numpy.typing as npt
 import zarr
 
 from goodctl.datastore.content import ContentHash, Part
+from goodctl.datastore.description import SourceInfo
 from goodctl.datastore.format import (
     DOCUMENT_LINES,
     DOCUMENT_SOURCES,
@@ -21,7 +22,6 @@ from goodctl.datastore.format import (
     SOURCE_DTYPE,
     VALUE_DTYPE,
     VALUES,
-    SourceInfo,
 )
 from goodctl.datastore.parts import part_names, stored_parts, write_part
 
@@ -72,8 +72,12 @@ class SegmentBuffer:
         self._per_source: dict[int, tuple[int, int]] = {}
 
     def resume(self, group: zarr.Group, location: str) -> None:
-        """Take up what an earlier run has written: recount and rehash its parts, one at a time."""
-        for part in stored_parts(group, location):
+        """Take up what was written before: recount and rehash its parts, one at a time.
+
+        Raises:
+            DamagedError: A part is not what was written; hashed anew, it would seem to be.
+        """
+        for part in stored_parts(group, location, checked=True):
             self._account(part.read_all())
 
     def append(self, rows: Rows) -> None:

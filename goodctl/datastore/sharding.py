@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl import __version__
@@ -12,7 +11,7 @@ from goodctl.datastore.assembly import counts, provenance, put_takes, put_whole
 from goodctl.datastore.change import creating, refuse_existing
 from goodctl.datastore.cutting import Shard, by_property, by_rows
 from goodctl.datastore.reference import MAIN
-from goodctl.datastore.repository import Repository, inside, is_store
+from goodctl.datastore.repository import Repository, inside, is_store, stores_in
 from goodctl.datastore.store import Datastore
 from goodctl.errors import ExistsError, UsageError
 from goodctl.progress import Progress, Report, silent
@@ -103,6 +102,11 @@ def shard(
         (inside(out, each.name), each, _cut(source, number, each, count, by)) for number, each in enumerate(shards)
     ]
     there = {place for place, _, cut in plans if _is_made(place, cut)}
+    if others := [other for other in stores_in(out) if other not in {place for place, _, _ in plans}]:
+        raise ExistsError(
+            f"{out} holds other datastores: {', '.join(others[:3])}.",
+            hint="Choose a folder of its own for these shards, so that a glob of it means them alone.",
+        )
     for place, _, _ in plans:
         if place not in there:
             refuse_existing(place)
@@ -142,8 +146,7 @@ def _write(
         report(Progress(STAGE, min(source.rows, done + moved // source.header.row_bytes), source.rows, "rows"))
 
     with creating(place, "shard") as change:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        change.describe(replace(source.header, created_by=f"goodctl {__version__}", created_at=now))
+        change.describe(source.header.begun(f"goodctl {__version__}"))
         written = [
             put_whole(change, source, segment, order, moved=told)
             if takes is None

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from goodctl.datastore.format import KEYS, OFFSETS, VALUES, Header, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS, OFFSETS, VALUES, Header
 from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
-from goodctl.datastore.reference import Version, resolve, split_reference
+from goodctl.datastore.reference import MAIN, Version, resolve, split_reference
 from goodctl.datastore.repository import Repository, damaged_metadata, translated_errors
-from goodctl.errors import DamagedError, NotFoundError
+from goodctl.errors import DamagedError, NotFoundError, UsageError
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Datastore:
 
         Raises:
             NotFoundError: No store, or no such version; also a store whose first build has not finished.
+            UsageError: The version is a checkpoint.
             IncompatibleError: Another format, or a newer one.
             DamagedError: Its description cannot be read, or is not what was written.
         """
@@ -58,9 +60,13 @@ class Datastore:
         return cls.from_repository(Repository.open(location), name, check=check)
 
     @classmethod
-    def from_repository(cls, repository: Repository, reference: str | None = None, *, check: bool = False) -> Datastore:
-        """Open a version of a repository that is open already."""
+    def from_repository(
+        cls, repository: Repository, reference: str | None = None, *, branch: str = MAIN, check: bool = False
+    ) -> Datastore:
+        """Open a version of a repository that is open already; ``~N`` and ``{DATE}`` count from ``branch``."""
         location, branches = repository.location, repository.branches()
+        if reference is not None and reference.startswith(("~", "{")):
+            branches = {**branches, MAIN: branches[branch]}
         snapshot = resolve(
             reference,
             where=location,
@@ -77,6 +83,11 @@ class Datastore:
         version = next(iter(repository.ancestry(snapshot)))
         if version.is_root:
             raise unfinished(repository)
+        if version.is_checkpoint:
+            raise UsageError(
+                f"{location}@{reference} is a checkpoint of a command, not a finished version.",
+                hint=f"List the versions: goodctl datastore log {location}",
+            )
         with translated_errors(location, "read"):
             root = repository.read(snapshot)
             header = Header.from_dict(dict(root.attrs), location)

@@ -10,14 +10,8 @@ import numpy as np
 
 from goodctl.datastore.beside import cache_bytes, last_measurement
 from goodctl.datastore.codes import CodecInfo, codec_infos
-from goodctl.datastore.format import (
-    FORMAT_VERSION,
-    LINE_DTYPE,
-    OFFSET_DTYPE,
-    SOURCE_DTYPE,
-    VALUE_DTYPE,
-    SegmentInfo,
-)
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import FORMAT_VERSION, LINE_DTYPE, OFFSET_DTYPE, SOURCE_DTYPE, VALUE_DTYPE
 from goodctl.datastore.store import Datastore
 
 

@@ -13,18 +13,8 @@ import zarr
 from goodctl.datastore.codes import CodecInfo, read_codes, write_codes
 from goodctl.datastore.content import Part
 from goodctl.datastore.copying import Moved, copy_parts
-from goodctl.datastore.format import (
-    DOCUMENT_LINES,
-    DOCUMENT_SOURCES,
-    KEYS,
-    OFFSET_DTYPE,
-    OFFSETS,
-    SOURCE_DTYPE,
-    VALUES,
-    Origin,
-    SegmentInfo,
-    SourceInfo,
-)
+from goodctl.datastore.description import Origin, SegmentInfo, SourceInfo
+from goodctl.datastore.format import DOCUMENT_LINES, DOCUMENT_SOURCES, KEYS, OFFSET_DTYPE, OFFSETS, SOURCE_DTYPE, VALUES
 from goodctl.datastore.parts import StoredPart, write_part
 from goodctl.datastore.segments import SegmentBuffer
 
@@ -56,8 +46,12 @@ class Take:
         return np.repeat(self.documents, np.diff(offsets))
 
     def read(self) -> Part:
-        """The documents as a part of their own."""
-        part = self.part.read_all()
+        """The documents as a part of their own, compared with the recorded hashes: they are about to get new ones.
+
+        Raises:
+            DamagedError: The part is not what was written.
+        """
+        part = replace(self.part, checked=True).read_all()
         if self.documents is not None:
             rows = self.row_mask(part[OFFSETS].astype(OFFSET_DTYPE))
             lengths = np.diff(part[OFFSETS].astype(OFFSET_DTYPE))[self.documents]
@@ -140,26 +134,30 @@ def recounted(
 ) -> SegmentInfo:
     """The description of a segment whose parts were just written, counted and hashed by reading them.
 
+    Each part is compared with its own hashes: some were copied as they lay.
+
     Args:
         info: What the description is made from: id, order, language and so on are kept.
         group: The segment's group, in the session.
         location: Name of the store, for messages.
         sources: Those that its documents may come from.
-        origins: Segments that its documents come from.
+        origins: Segments that its documents come from; those none of whose sources has a document left are left out.
         texts: Texts of tokens, by id.
     """
     buffer = SegmentBuffer(info.id, info.language)
     buffer.resume(group, location)
     frequent = buffer.frequent_tokens(lambda token: texts.get(str(token), ""))
+    left = buffer.sources(tuple(sources))
+    hashes = {source.sha256 for source in left}
     return replace(
         info,
         rows=buffer.rows,
         documents=buffer.documents,
         parts=buffer.parts,
-        sources=buffer.sources(tuple(sources)),
+        sources=left,
         sha256=buffer.sha256(),
         tokens={token: text for token, text in frequent.items() if token in texts},
-        origins=origins,
+        origins=tuple(origin for origin in origins if hashes & set(origin.sources)),
     )
 
 

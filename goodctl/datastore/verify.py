@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ import zarr
 
 from goodctl.datastore.checks import Problem, SegmentCheck
 from goodctl.datastore.codes import CODES
-from goodctl.datastore.format import Header, SegmentInfo
-from goodctl.datastore.parts import SEGMENTS, StoredPart, stored_parts
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import Header
+from goodctl.datastore.parts import CODECS, SEGMENTS, StoredPart, stored_parts
 from goodctl.datastore.reference import Version
 from goodctl.datastore.repository import Repository, damaged_metadata
 from goodctl.datastore.store import Datastore
@@ -67,19 +69,16 @@ class Verification:
             for name, what in problems.items():
                 self.found("file", name, what)
 
-    def version(self, store: Datastore, touched: Touched = None) -> None:
-        """Check one version, or those of its arrays that are ``touched``."""
+    def version(self, store: Datastore) -> None:
+        """Check everything in one version."""
         self.versions += 1
         orders = Counter(segment.order for segment in store.segments)
         for order in (order for order, count in orders.items() if count > 1):
             what = f"has several segments at position {order}"
             self.found("description", SEGMENTS, what, snapshot=store.version.id)
         for segment in store.segments:
-            group = store.root[f"{SEGMENTS}/{segment.id}"]
-            assert isinstance(group, zarr.Group)
-            if is_touched(group, _without_codes(touched)):
-                self._segment(group, store.header, segment, store.version.id, _without_codes(touched))
-        self.further(self, store, touched)
+            self._segment(_group(store.root, segment.id), store.header, segment, store.version.id, None)
+        self.further(self, store, None)
 
     def _segment(
         self, group: zarr.Group, header: Header, info: SegmentInfo | None, snapshot: str, touched: Touched
@@ -108,7 +107,8 @@ class Verification:
     def history(self, already: str | None) -> None:
         """Check every version that any branch or tag leads to, unfinished writes included.
 
-        Of each version only the arrays that it has beyond the one it stands on: all together, no chunk is read twice.
+        A segment is read as a whole in the version that completes it, and after that the parts that are written anew:
+        all together, a chunk is read once. Checkpoints on the way to a version are not: it has all of their parts.
 
         Args:
             already: Snapshot that was checked as a whole.
@@ -119,7 +119,7 @@ class Verification:
                 if version.id in seen:
                     break
                 seen.add(version.id)
-                if version.id != already and not version.is_root:
+                if version.id != already and not version.is_root and (version.id == start or not version.is_checkpoint):
                     self._past(version, parent)
 
     def _pairs(self, name: str, start: str) -> Iterator[tuple[Version, Version | None]]:
@@ -137,55 +137,72 @@ class Verification:
             yield later, None
 
     def _past(self, version: Version, parent: Version | None) -> None:
+        """Check what a version has beyond the one it stands on; its other descriptions were read there."""
         try:
             with damaged_metadata(self.repository.location):
-                touched = self._new_arrays(version, parent)
-                if version.is_checkpoint:
-                    self._unfinished(version, touched)
-                else:
-                    self.version(Datastore.from_repository(self.repository, version.id), touched)
+                self.versions += 1
+                touched, described = self._new(version, parent)
+                root = self.repository.read(version.id)
+                before = self.repository.read(parent.id) if described is not None and parent is not None else None
+                header = Header.from_dict(dict(root.attrs), self.repository.location)
+                for id in sorted(_segment_ids(root, described)):
+                    self._past_segment(root, before, header, id, version.id, touched)
+                if touched is None or any(f"/{CODES}/" in path or f"/{CODECS}/" in path for path in touched):
+                    self._codes(version, touched)
         except GoodctlError as error:
             self.found("version", version.id, error.message, snapshot=version.id)
 
-    def _new_arrays(self, version: Version, parent: Version | None) -> Touched:
-        """What a version has beyond the one it stands on; all where that cannot be told."""
-        if parent is None or parent.is_root:
-            return None
-        try:
-            return self.repository.new_arrays(parent.id, version.id)
-        except GoodctlError:
-            return None
+    def _past_segment(
+        self, root: zarr.Group, before: zarr.Group | None, header: Header, id: str, snapshot: str, touched: Touched
+    ) -> None:
+        group = _group(root, id)
+        attributes, info = dict(group.attrs), None
+        if "order" in attributes:  # else it is being written
+            info = SegmentInfo.from_dict(id, attributes, self.repository.location)
+        was = before.get(f"{SEGMENTS}/{id}") if before is not None else None
+        was_complete = was is not None and "order" in was.attrs
+        arrays = _without_codes(touched) if was_complete else None
+        if is_touched(group, arrays):
+            self._segment(group, header, info, snapshot, arrays)
 
-    def _unfinished(self, version: Version, touched: Touched) -> None:
-        """The parts that a write had at a checkpoint."""
-        self.versions += 1
-        root = self.repository.read(version.id)
-        header = Header.from_dict(dict(root.attrs), self.repository.location)
-        segments = root.get(SEGMENTS)
-        for _, group in segments.groups() if isinstance(segments, zarr.Group) else ():
-            if is_touched(group, touched):
-                self._segment(group, header, None, version.id, touched)
+    def _codes(self, version: Version, touched: Touched) -> None:
+        if not version.is_checkpoint:
+            self.further(self, Datastore.from_repository(self.repository, version.id), touched)
+
+    def _new(self, version: Version, parent: Version | None) -> tuple[Touched, set[str] | None]:
+        """Arrays and groups that a version has beyond the one it stands on; None where that cannot be told: all."""
+        if parent is None or parent.is_root:
+            return None, None
+        try:
+            arrays = self.repository.new_arrays(parent.id, version.id)
+            return arrays, arrays | self.repository.new_groups(parent.id, version.id)
+        except GoodctlError:
+            return None, None
+
+
+def _group(root: zarr.Group, id: str) -> zarr.Group:
+    group = root[f"{SEGMENTS}/{id}"]
+    assert isinstance(group, zarr.Group)
+    return group
+
+
+def _segment_ids(root: zarr.Group, described: set[str] | None) -> set[str]:
+    """Segments that a version has beyond another one, or describes anew; None stands for all."""
+    segments = root.get(SEGMENTS)
+    there = set(segments.group_keys()) if isinstance(segments, zarr.Group) else set()
+    if described is None:
+        return there
+    return there & {path.split("/")[2] for path in described if path.startswith(f"/{SEGMENTS}/")}
 
 
 def _without_codes(touched: Touched) -> Touched:
     return None if touched is None else {path for path in touched if f"/{CODES}/" not in path}
 
 
-def openable(repository: Repository) -> list[Version]:
+def openable(repository: Repository) -> Iterator[Datastore]:
     """The versions of ``main`` that can be opened, newest first, as far as its history can be read."""
-    good = []
-    try:
+    with contextlib.suppress(GoodctlError):
         for version in repository.history(repository.tip()):
-            if not version.is_checkpoint and not version.is_root and _opens(repository, version):
-                good.append(version)
-    except GoodctlError:
-        return good
-    return good
-
-
-def _opens(repository: Repository, version: Version) -> bool:
-    try:
-        Datastore.from_repository(repository, version.id, check=True)
-    except GoodctlError:
-        return False
-    return True
+            if not version.is_checkpoint and not version.is_root:
+                with contextlib.suppress(GoodctlError):
+                    yield Datastore.from_repository(repository, version.id, check=True)

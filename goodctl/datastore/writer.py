@@ -12,7 +12,8 @@ from typing import Any
 
 import zarr
 
-from goodctl.datastore.format import Header, SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.description import SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.format import Header
 from goodctl.datastore.parts import CODECS, SEGMENTS, copy_segment, segment_group
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN
 from goodctl.datastore.repository import Repository, Session, translated_errors

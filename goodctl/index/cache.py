@@ -167,7 +167,15 @@ class Cache:
             return None
 
     def damaged(self) -> dict[str, str]:
-        """Files that are not as they were written: name to what is wrong and what to do."""
+        """Files that are not as they were written: name to what is wrong and what to do.
+
+        Looked at twice where something seems to be wrong: a reader beside it replaces a file before its description.
+        """
+        problems = self._damaged()
+        again = self._damaged() if problems else {}
+        return {name: what for name, what in problems.items() if name in again}
+
+    def _damaged(self) -> dict[str, str]:
         problems = {}
         for path in sorted(self.folder.glob("*" + DATA)):
             if not path.with_suffix(DESCRIPTION).exists():  # of a process that was killed: nobody will use it

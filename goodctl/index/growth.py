@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from goodctl.datastore.codes import CodecInfo
-from goodctl.datastore.format import SegmentCodes
+from goodctl.datastore.description import SegmentCodes
 from goodctl.errors import UsageError
 from goodctl.index.codec import Errors
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goodctl.datastore.format import KEYS, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS
 from goodctl.datastore.store import Datastore
 
 

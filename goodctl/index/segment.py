@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goodctl.datastore.codes import read_codes
-from goodctl.datastore.format import KEYS, VALUE_DTYPE, VALUES, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS, VALUE_DTYPE, VALUES
 from goodctl.datastore.parts import StoredPart
 from goodctl.datastore.store import Datastore
 from goodctl.errors import DamagedError

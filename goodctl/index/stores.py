@@ -69,17 +69,11 @@ def check_same_keys(first: Datastore, other: Datastore) -> None:
     Raises:
         IncompatibleError: Model, key layer or dimension differ.
     """
-    for what, mine, others in (
-        ("model", first.header.model["fingerprint"], other.header.model["fingerprint"]),
-        ("key layer", first.header.key_layer, other.header.key_layer),
-        ("dimension", first.header.dimension, other.header.dimension),
-        ("key dtype", first.header.key_dtype, other.header.key_dtype),
-    ):
-        if mine != others:
-            raise IncompatibleError(
-                f"{first.location} and {other.location} cannot be searched together: their {what} differs.",
-                hint="Compare them: goodctl datastore inspect STORE",
-            )
+    if found := first.header.difference(other.header, "model", "key_layer", "dimension", "key_dtype"):
+        raise IncompatibleError(
+            f"{first.location} and {other.location} cannot be searched together: their {found[0]} differs.",
+            hint="Compare them: goodctl datastore inspect STORE",
+        )
 
 
 def check_known(segments: Sequence[Segment], coded: Sequence[bool], infos: dict[str, CodecInfo]) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from dataclasses import replace
 
 from goodctl import __version__
 from goodctl.corpus import Scan
-from goodctl.datastore.change import writable
+from goodctl.datastore.change import new_place, refuse_existing, writable
 from goodctl.datastore.format import KEY_DTYPES, Header
 from goodctl.datastore.reference import CHECKPOINT_PREFIX
-from goodctl.datastore.repository import Repository, check_place, exists, is_store, taken_back_on_failure, writer_lock
+from goodctl.datastore.repository import Repository, is_store, writer_lock
 from goodctl.datastore.store import Datastore
 from goodctl.encoding import default_window
-from goodctl.errors import ExistsError, NotFoundError, UsageError
+from goodctl.errors import ExistsError, UsageError
 from goodctl.index.kinds import EXACT, NONE
 from goodctl.index.library import library
 from goodctl.models.key_layer import KEY_LAYERS, KeyLayer, find_key_layer
@@ -54,12 +53,12 @@ def build(
         GoodctlError: The text, the model or the disk does not serve; nothing is left behind.
     """
     encoding, index, running = encoding or EncodingChoice(), index or IndexChoice(), running or Running()
-    _refuse_existing(store)
+    hint = f"Add text to it: goodctl datastore add {store} TEXT"
+    refuse_existing(store, hint)
     scan = text.corpus.scan(running.report)
     identity = identify(model, running.report)
-    existed = exists(store)
-    with writer_lock(store, "goodctl datastore build"), _taken_back(store, existed):
-        _refuse_existing(store)
+    with new_place(store, "goodctl datastore build"):
+        refuse_existing(store, hint)
         loaded = identity.load(running.report)
         layer = find_key_layer(loaded.model, encoding.key_layer or KEY_LAYERS[0])
         header = _new_header(identity, loaded, layer, encoding)
@@ -143,18 +142,6 @@ def _new_header(identity: Identity, loaded: LoadedModel, layer: KeyLayer, encodi
     )
 
 
-def _refuse_existing(store: str) -> None:
-    if not is_store(store):
-        check_place(store)
-        return
-    with contextlib.suppress(NotFoundError):  # a build that has not finished
-        existing = Datastore.open(store)
-        raise ExistsError(
-            f"{store} is a datastore already, with {existing.rows:,} rows.",
-            hint=f"Add text to it: goodctl datastore add {store} TEXT",
-        )
-
-
 def _refuse_other_build(repository: Repository, job: str, restart: bool) -> None:
     tips = {other: next(repository.ancestry(tip)) for other, tip in repository.checkpoints().items()}
     others = [other for other, version in tips.items() if other != job and version.is_checkpoint]
@@ -188,7 +175,3 @@ def _mention_known_sources(current: Datastore, scan: Scan, report: Report) -> No
     for source in scan.sources:
         if segment := known.get(source.sha256):
             report(Progress("", note=f"note: {source.name} is in the store already, as {segment.language}"))
-
-
-def _taken_back(store: str, existed: bool) -> contextlib.AbstractContextManager[None]:
-    return taken_back_on_failure(store, keep_folder=existed, is_worthless=lambda: Repository.open(store).is_untouched())

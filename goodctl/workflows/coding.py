@@ -18,7 +18,8 @@ from goodctl.datastore.codes import (
     write_codec,
     write_codes,
 )
-from goodctl.datastore.format import KEYS, SegmentCodes, SegmentInfo
+from goodctl.datastore.description import SegmentCodes, SegmentInfo
+from goodctl.datastore.format import KEYS
 from goodctl.datastore.store import Datastore
 from goodctl.errors import Interrupted, UsageError
 from goodctl.index.advise import EXACT_ROWS, Advice, advise

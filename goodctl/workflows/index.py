@@ -10,7 +10,7 @@ import numpy as np
 
 from goodctl.datastore.change import writable
 from goodctl.datastore.codes import codec_infos, codec_names, delete_codec
-from goodctl.datastore.format import SegmentCodes
+from goodctl.datastore.description import SegmentCodes
 from goodctl.datastore.parts import segment_group
 from goodctl.datastore.repository import Session, translated_errors, writer_lock
 from goodctl.datastore.store import Datastore

@@ -13,7 +13,8 @@ import numpy as np
 import zarr
 
 from goodctl.corpus import Scan
-from goodctl.datastore.format import Header, SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.description import SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.format import Header
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from goodctl.datastore.codes import CodecInfo, codec_infos, read_codec
-from goodctl.datastore.format import SegmentCodes, SegmentInfo
+from goodctl.datastore.description import SegmentCodes, SegmentInfo
 from goodctl.datastore.store import Datastore
 from goodctl.errors import UsageError
 from goodctl.index.codec import Codec

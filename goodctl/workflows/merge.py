@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +11,8 @@ from typing import Any
 from goodctl import __version__
 from goodctl.datastore.assembly import counts, provenance, put_whole
 from goodctl.datastore.change import Change, changing, creating
-from goodctl.datastore.format import DOCUMENT_SOURCES, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import DOCUMENT_SOURCES
 from goodctl.datastore.store import Datastore
 from goodctl.errors import IncompatibleError, UsageError
 from goodctl.index.stores import expand
@@ -172,6 +172,7 @@ def merge(
         new: list[SegmentInfo] = []
         snapshot = change.current.version.id if change.current else ""
         if plan.copies or change.current is None:
+            _mention_overlaps(change.current, plan, coding)
             new = _copied(change, plan, Joining(choice.codec, coding), first, report)
             names = ", ".join(source.location for source in sources[:3]) + (", ..." if len(sources) > 3 else "")
             inputs = [provenance(source) for source in sources]
@@ -204,32 +205,20 @@ def check_mergeable(first: Datastore, other: Datastore) -> None:
     Raises:
         IncompatibleError: What differs, with both values.
     """
-    for what, mine, others in (
-        ("model", _model(first), _model(other)),
-        ("key layer", first.header.key_layer, other.header.key_layer),
-        ("key dtype", first.header.key_dtype, other.header.key_dtype),
-        ("dimension", first.header.dimension, other.header.dimension),
-        ("vocabulary", first.header.vocabulary, other.header.vocabulary),
-        ("longest context", first.header.window, other.header.window),
-    ):
-        if mine != others:
-            raise IncompatibleError(
-                f"{other.location} cannot be merged with {first.location}: its {what} is {others}, not {mine}.",
-                hint=f"Compare them: goodctl datastore diff {first.location} {other.location}",
-            )
-
-
-def _model(store: Datastore) -> str:
-    model = store.header.model
-    digests = model.get("fingerprint", {})
-    return f"{model.get('name')} ({', '.join(f'{part} {str(digests[part])[:8]}' for part in sorted(digests))})"
+    names = ("model", "key_layer", "key_dtype", "dimension", "vocabulary", "window")
+    if found := first.header.difference(other.header, *names):
+        what, mine, others = found
+        raise IncompatibleError(
+            f"{other.location} cannot be merged with {first.location}: its {what} is {others}, not {mine}.",
+            hint=f"Compare them: goodctl datastore diff {first.location} {other.location}",
+        )
 
 
 def _planned(change: Change, sources: Sequence[Datastore], *, keep_duplicates: bool) -> _Plan:
     """What is copied. Two equal segments of one store were put there on purpose: both are."""
     plan, seen = _Plan(), dict[Any, str]()
     if change.current:
-        seen = {_content(each): f"{each.id[:8]} in {change.current.location}" for each in change.current.segments}
+        seen = {_content(each): _called(each, change.current) for each in change.current.segments}
     for source in sources:
         for segment in source.segments:
             same = seen.get(_content(segment))
@@ -239,8 +228,24 @@ def _planned(change: Change, sources: Sequence[Datastore], *, keep_duplicates: b
                 language, rows = segment.language, segment.rows
                 plan.duplicates.append(Duplicate(source.location, segment.id, language, rows, same))
         for segment in source.segments:
-            seen.setdefault(_content(segment), f"{segment.id[:8]} in {source.location}")
+            seen.setdefault(_content(segment), _called(segment, source))
     return plan
+
+
+def _called(segment: SegmentInfo, store: Datastore) -> str:
+    label = f", {segment.label}" if segment.label else ""
+    return f"{segment.id[:8]} in {store.location} ({segment.language}{label})"
+
+
+def _mention_overlaps(current: Datastore | None, plan: _Plan, coding: Coding) -> None:
+    """Say which segments are not the same as one that is there, but have text in common with it."""
+    there = {origin.job: each for each in current.segments for origin in each.all_origins()} if current else {}
+    for copy in plan.copies:
+        for origin in copy.segment.all_origins():
+            if (other := there.get(origin.job)) and other.language == copy.segment.language:
+                name, store = f"{copy.segment.id[:8]} of {copy.source.location}", f"{other.id[:8]} of the store"
+                coding.say(f"note: segment {name} was made from the same text as {store}, and is copied beside it")
+                break
 
 
 def _content(segment: SegmentInfo) -> Any:
@@ -261,8 +266,7 @@ def _copied(change: Change, plan: _Plan, joining: Joining, first: Datastore, rep
         report(Progress(STAGE, min(total, moved // first.header.row_bytes), total, "rows"))
 
     if change.current is None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        change.describe(replace(first.header, created_by=f"goodctl {__version__}", created_at=now))
+        change.describe(first.header.begun(f"goodctl {__version__}"))
     else:
         joining.begin(change.current)
     order = 1 + max((segment.order for segment in change.current.segments), default=-1) if change.current else 0

@@ -13,7 +13,8 @@ import zarr
 from goodctl.datastore.beside import folder_of
 from goodctl.datastore.checks import Problem, check_array_padding
 from goodctl.datastore.codes import CODES, CodecInfo, codec_infos, codec_names, read_codec, read_codes
-from goodctl.datastore.format import KEYS, SegmentInfo
+from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.format import KEYS
 from goodctl.datastore.parts import CODECS, StoredPart
 from goodctl.datastore.reference import split_reference
 from goodctl.datastore.repository import Repository, damaged_metadata
@@ -43,7 +44,7 @@ class VerifyResult:
         problems: What is not as it should be.
         good_segments: Segments of the version that are whole.
         damaged_segments: Those that are not.
-        good_version: The newest version that can be opened, where the one asked for is damaged; deep only.
+        good_version: The newest version that can be opened, where the one asked for is damaged.
         versions: Number of versions that were looked at.
         rows: Rows whose arrays were read.
         bytes_read: Of arrays.
@@ -142,14 +143,11 @@ def _good_version(work: Verification) -> str | None:
     """The newest version without a known problem, where there are problems."""
     if all(problem.kind == "cache" for problem in work.problems):
         return None
-    damaged = {problem.segment for problem in work.problems if problem.segment}
+    segments = {problem.segment for problem in work.problems if problem.segment}
+    versions = {problem.snapshot for problem in work.problems if problem.kind != "cache"}
     for version in openable(work.repository):
-        try:
-            segments = Datastore.from_repository(work.repository, version.id).segments
-        except GoodctlError:
-            continue
-        if not damaged & {segment.id for segment in segments}:
-            return version.id
+        if version.version.id not in versions and not segments & {segment.id for segment in version.segments}:
+            return version.version.id
     return None
 
 
@@ -164,6 +162,7 @@ class _Codes:
     def __init__(self, device: torch.device, *, whole: bool) -> None:
         self._device, self._whole = device, whole
         self._codecs: dict[str, Codec | None] = {}
+        self._damaged: dict[str, str] = {}
         self.notes: list[str] = []
 
     def check(self, work: Verification, store: Datastore, touched: Touched) -> None:
@@ -171,18 +170,20 @@ class _Codes:
         infos, snapshot = codec_infos(store.root, store.location), store.version.id
         for name in codec_names(store.root):
             group = store.root[f"{CODECS}/{name}"]
-            if isinstance(group, zarr.Group) and is_touched(group, touched):
+            if isinstance(group, zarr.Group) and (name not in self._codecs or is_touched(group, touched)):
                 self._load(work, store, name, infos.get(name))
         for segment in store.segments:
             if segment.codes is None:
+                continue
+            if what := self._damaged.get(segment.codes.codec):
+                where = f"segments/{segment.id}"
+                work.found("codes", where, what, segment=segment.id, snapshot=snapshot)
                 continue
             info = infos.get(segment.codes.codec)
             if info is None:
                 what = f"has codes of codec {segment.codes.codec[:8]}, which is not there"
                 work.found("codes", f"segments/{segment.id}", what, segment=segment.id, snapshot=snapshot)
                 continue
-            if info.id not in self._codecs:
-                self._load(work, store, info.id, info)
             for part in store.parts(segment):
                 if is_touched(part.group, touched):
                     self._part(work, part, segment, info, snapshot)
@@ -202,6 +203,7 @@ class _Codes:
                 codec = Codec.load(info, trained)
         except GoodctlError as error:
             work.found("codec", where, error.message, snapshot=store.version.id)
+            self._damaged[name] = f"cannot be searched by its codes: codec {name[:8]} is damaged"
         self._codecs[name] = codec
 
     def _part(self, work: Verification, part: StoredPart, segment: SegmentInfo, info: CodecInfo, snapshot: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from goodctl.datastore.codes import codec_infos, read_codes
-from goodctl.datastore.format import SourceInfo
+from goodctl.datastore.description import SourceInfo
 from goodctl.datastore.segments import Rows
 from goodctl.datastore.store import Datastore
 from tests.datastore.rows import rows

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from goodctl.datastore.format import Header, SourceInfo
+from goodctl.datastore.description import SourceInfo
+from goodctl.datastore.format import Header
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.segments import Rows
 from goodctl.datastore.writer import Addition, Writer

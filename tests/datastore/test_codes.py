@@ -23,7 +23,7 @@ from goodctl.datastore.codes import (
     write_codes,
 )
 from goodctl.datastore.content import array_sha256
-from goodctl.datastore.format import SegmentCodes
+from goodctl.datastore.description import SegmentCodes
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore

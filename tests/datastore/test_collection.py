@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,44 @@ def test_a_dry_run_leaves_nothing_in_the_temporary_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     gc(str(store), keep_last=1, dry_run=True)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_version_that_cannot_be_read_is_not_taken_for_one_that_is_not_there(store: Path) -> None:
+    """Without recorded checksums nothing else tells that the way to the versions behind it is only damaged."""
+    rollback(str(store), "@~2")
+    left_behind = snapshots(store)[1]
+    (store / "checksums.sha256").unlink()
+    snapshot = store / "repository" / "snapshots" / left_behind
+    content = bytearray(snapshot.read_bytes())
+    content[60] ^= 255
+    snapshot.write_bytes(bytes(content))
+    before = disk(store)
+    for dry_run in (True, False):
+        with pytest.raises(DamagedError):
+            gc(str(store), dry_run=dry_run)
+    assert disk(store) == before
+
+
+def test_what_a_rollback_keeps_on_another_branch(store: Path) -> None:
+    """The restored version is led to by a commit of main, though it is not before it in time."""
+    create_branch(f"{store}@~3", "trial")
+    write_on_trial = remove(f"{store}@trial", Removal(languages=("l0",)))
+    rollback(str(store), "trial")
+    assert not delete_branch(str(store), "trial").unreachable
+    assert Datastore.open(f"{store}@{write_on_trial.snapshot[:9]}").version.id == write_on_trial.snapshot
+    gc(str(store))
+    assert Datastore.open(f"{store}@{write_on_trial.snapshot[:9]}").rows == write_on_trial.store_rows
+    assert is_good(store)
+
+
+def test_flat_files_that_a_killed_reader_left(store: Path) -> None:
+    (store / "cache").mkdir()
+    for name, age_s in (("old.part", 2 * DAY.total_seconds()), ("young.part", 60)):
+        (store / "cache" / name).write_bytes(bytes(10))
+        moment = datetime.datetime.now().timestamp() - age_s
+        os.utime(store / "cache" / name, (moment, moment))
+    asked = gc(str(store), dry_run=True)
+    done = gc(str(store))
+    assert asked.files == done.files
+    assert done.files["temporary"] == 1
+    assert [path.name for path in (store / "cache").iterdir()] == ["young.part"]

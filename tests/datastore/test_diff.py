@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from goodctl.datastore.description import SegmentCodes
 from goodctl.datastore.diff import diff
-from goodctl.datastore.format import SegmentCodes
 from goodctl.datastore.parts import SEGMENTS, StoredPart, segment_group
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.rollback import rollback

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goodctl.datastore.content import ContentHash, Part, array_sha256
-from goodctl.datastore.format import CHUNK_BYTES, Header, SegmentInfo, SourceInfo, chunk_rows
+from goodctl.datastore.description import SegmentInfo, SourceInfo
+from goodctl.datastore.format import CHUNK_BYTES, Header, chunk_rows
 from goodctl.errors import DamagedError, IncompatibleError
 from tests.datastore.rows import header
 

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from goodctl.datastore.compaction import compact
+from goodctl.datastore.description import SourceInfo
 from goodctl.datastore.history import log
 from goodctl.datastore.removal import remove
 from goodctl.datastore.removal_plan import Removal
+from goodctl.datastore.sharding import shard
 from goodctl.datastore.store import Datastore
-from goodctl.errors import ConflictError, NotFoundError, UsageError
+from goodctl.errors import ConflictError, DamagedError, NotFoundError, UsageError
 from tests.datastore.contents import SOURCES, check_description, documents, from_sources, pieces, total
 from tests.datastore.rows import write
 from tests.index.stores import keys, rows_of, searcher, trained
@@ -173,3 +176,42 @@ def test_one_writer_at_a_time(store: Path) -> None:
 
     with writer_lock(str(store), "test"), pytest.raises(ConflictError, match="is being written"):
         remove(str(store), Removal(languages=("en",)))
+
+
+def test_one_name_of_two_contents(tmp_path: Path) -> None:
+    for job, sha256 in (("one", "aa" * 32), ("two", "bb" * 32)):
+        source = (SourceInfo(0, "some.txt", sha256, 1),)
+        write(tmp_path / "s", job, ("en", from_sources(len(sha256), 4, [0])), sources=source)
+    with pytest.raises(UsageError, match=r"has 2 sources some\.txt, with different contents") as caught:
+        remove(str(tmp_path / "s"), Removal(documents=("some.txt:1",)))
+    assert "aaaaaaaaaaaa:LINE" in str(caught.value.hint)
+    assert remove(str(tmp_path / "s"), Removal(documents=("bbbbbbbb:1",))).documents == 1
+    assert remove(str(tmp_path / "s"), Removal(sources=("some.txt",))).documents == 7
+
+
+def test_segments_that_name_no_source(tmp_path: Path) -> None:
+    write(tmp_path / "s", "one", ("en", from_sources(0, 4, [0])), sources=())
+    write(tmp_path / "s", "two", ("en", from_sources(1, 4, [0])), sources=SOURCES)
+    assert remove(str(tmp_path / "s"), Removal(sources=("first.txt",))).documents == 4
+    assert len(Datastore.open(str(tmp_path / "s")).segments) == 1
+    with pytest.raises(DamagedError, match="documents of sources that it does not describe"):
+        shard(str(tmp_path / "s"), str(tmp_path / "out"), by="source")
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_that_is_gone_from_a_compacted_segment_can_be_added_again(tmp_path: Path) -> None:
+    for number, job in enumerate(("one", "two")):
+        batch = ("en", from_sources(number, 4, [number]))
+        write(tmp_path / "s", job, batch, sources=SOURCES, settings={"text": job})
+    compact(str(tmp_path / "s"))
+    (before,) = Datastore.open(str(tmp_path / "s")).segments
+    assert [origin.job for origin in before.all_origins()] == ["one", "two"]
+    remove(str(tmp_path / "s"), Removal(sources=("texts/second.txt",)))
+    (after,) = Datastore.open(str(tmp_path / "s")).segments
+    assert [origin.job for origin in after.all_origins()] == ["one"]
+
+
+@pytest.mark.parametrize("line", ["9" * 5000, "\u0663"])
+def test_lines_that_are_no_numbers(store: Path, line: str) -> None:
+    with pytest.raises(UsageError, match="names no document"):
+        remove(str(store), Removal(documents=(f"first.txt:{line}",)))

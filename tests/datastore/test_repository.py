@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from goodctl.datastore.format import KEYS
-from goodctl.datastore.repository import Repository, check_place, discard_place, is_store, writer_lock
+from goodctl.datastore.repository import (
+    Repository,
+    check_place,
+    discard_place,
+    is_store,
+    missing_folders,
+    writer_lock,
+)
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.summary import summary
 from goodctl.errors import ConflictError, DamagedError, ExistsError, NotFoundError, ServiceError
@@ -53,13 +60,17 @@ def test_creating_sweeps_what_a_killed_creation_left(tmp_path: Path) -> None:
     assert list((tmp_path / "s").iterdir()) == [tmp_path / "s" / "repository"]
 
 
-@pytest.mark.parametrize("keep_folder", [True, False])
-def test_taking_back(tmp_path: Path, keep_folder: bool) -> None:
-    folder = tmp_path / "s"
-    folder.mkdir()
+@pytest.mark.parametrize("there", ["", "new", "new/deep", "new/deep/s"])
+def test_taking_back(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    folder = tmp_path / "new" / "deep" / "s"
+    made = missing_folders(str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
     Repository.create(str(folder))
-    discard_place(str(folder), keep_folder=keep_folder)
-    assert folder.exists() is keep_folder
+    discard_place(str(folder), made)
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "/".join(there.split("/")[: number + 1]) for number in range(len(there.split("/"))) if there
+    ]
 
 
 def test_a_kill_while_taking_back_leaves_no_half_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +84,7 @@ def test_a_kill_while_taking_back_leaves_no_half_repository(tmp_path: Path, monk
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            discard_place(str(folder), keep_folder=False)
+            discard_place(str(folder), [str(folder)])
     assert not is_store(str(folder))
     check_place(str(folder))
     Repository.create(str(folder))
@@ -85,7 +96,7 @@ def test_taking_back_spares_what_is_not_ours(tmp_path: Path) -> None:
     folder.mkdir()
     Repository.create(str(folder))
     (folder / "mine.txt").touch()
-    discard_place(str(folder), keep_folder=False)
+    discard_place(str(folder), [str(folder)])
     assert [entry.name for entry in folder.iterdir()] == ["mine.txt"]
 
 

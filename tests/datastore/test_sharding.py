@@ -124,6 +124,13 @@ def test_places_that_are_taken(store: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(store, other)
     remove(str(other), Removal(labels=("toxic",)))
+    with pytest.raises(ExistsError, match="holds other datastores"):
+        shard(str(other), str(tmp_path / "out"), by="language")
+    with pytest.raises(ExistsError, match="holds other datastores"):
+        shard(str(store), str(tmp_path / "out"), count=2)
+    remove(str(other), Removal(documents=("more/second.txt:1",)))
+    shutil.rmtree(tmp_path / "out" / "en")
+    shutil.rmtree(tmp_path / "out" / "fr")
     with pytest.raises(ExistsError, match="is a datastore already"):
         shard(str(other), str(tmp_path / "out"), by="language")
     with pytest.raises(ExistsError, match="is a datastore itself"):

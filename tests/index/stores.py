@@ -17,7 +17,8 @@ import torch
 import zarr
 
 from goodctl.datastore.codes import write_codec, write_codes
-from goodctl.datastore.format import KEYS, Header, SegmentCodes, SegmentInfo
+from goodctl.datastore.description import SegmentCodes, SegmentInfo
+from goodctl.datastore.format import KEYS, Header
 from goodctl.datastore.parts import segment_group, stored_parts
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.segments import Rows

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from goodctl.datastore.codes import CodecInfo
-from goodctl.datastore.format import NEGLIGIBLE_ERROR
+from goodctl.datastore.description import NEGLIGIBLE_ERROR
 from goodctl.errors import UsageError
 from goodctl.index.codec import Errors
 from goodctl.index.growth import LEAST_ROWS, MOST_DRIFT, Fit, check_codec_choice, decide

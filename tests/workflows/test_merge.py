@@ -65,7 +65,7 @@ def test_duplicates_are_skipped_and_named(stores: list[str], tmp_path: Path) -> 
     assert [each.language for each in documents(tmp_path / "new")] == ["en"] * 9 + ["fr"] * 6 + ["it"] * 4
     (duplicate,) = result.duplicates
     assert (duplicate.store, duplicate.language) == (stores[2], "en")
-    assert duplicate.same_as.endswith(f"in {stores[0]}")
+    assert duplicate.same_as.endswith(f"in {stores[0]} (en, toxic)"), "the label that is not copied is named"
     again = merge([stores[0]], into=str(tmp_path / "new"))
     assert (again.rows, len(again.duplicates)) == (0, 2)
     assert again.snapshot == result.snapshot, "no version without a change"
@@ -184,7 +184,7 @@ def test_without_faiss_all_codes_come_along(tmp_path: Path, monkeypatch: pytest.
     ("changes", "message"),
     [
         ({"key_layer": "last-hidden"}, "its key layer is last-hidden, not ffn-input"),
-        ({"window": 8}, "its longest context is 8, not 16"),
+        ({"window": 8}, "its window is 8, not 16"),
         ({"vocabulary": 70}, "its vocabulary is 70, not 50"),
         ({"model": {"name": "x", "architecture": "X", "fingerprint": {"weights": "ff" * 32}}}, "its model is x"),
     ],
@@ -246,3 +246,48 @@ def test_a_killed_merge_can_be_run_again(stores: list[str], tmp_path: Path) -> N
     Repository.create(str(tmp_path / "new"))  # what is left of it: no version, no checkpoint
     merge(stores[:2], out=str(tmp_path / "new"))
     assert documents(tmp_path / "new") == documents(stores[0]) + documents(stores[1])
+
+
+@pytest.mark.parametrize("name", ["tiny", "/elsewhere/tiny"])
+def test_the_fingerprint_decides_and_not_where_the_model_lies(tmp_path: Path, name: str) -> None:
+    data = keys(0, 50)
+    model = {"name": "tiny", "revision": None, "architecture": "Tiny", "fingerprint": {"weights": "ab" * 32}}
+    write_keys(tmp_path / "a", rows_of(data[:25]), model=model)
+    write_keys(tmp_path / "b", rows_of(data[25:]), model={**model, "name": name}, job="other")
+    other = {**model, "fingerprint": {"weights": "ab" * 16 + "cd" * 16}}
+    write_keys(tmp_path / "c", rows_of(data[25:]), model=other, job="other")
+    assert merge([str(tmp_path / "a"), str(tmp_path / "b")], out=str(tmp_path / "new")).rows == 50
+    with pytest.raises(IncompatibleError, match="its model is"):
+        merge([str(tmp_path / "a"), str(tmp_path / "c")], out=str(tmp_path / "no"))
+
+
+def test_text_that_is_there_in_another_shape_is_named(stores: list[str], tmp_path: Path) -> None:
+    merge([stores[1]], out=str(tmp_path / "new"))
+    remove(str(tmp_path / "new"), Removal(documents=("more/second.txt:1",)))
+    result = merge([stores[1]], into=str(tmp_path / "new"))
+    assert ["was made from the same text as" in line for line in result.index] == [True]
+    assert not merge([stores[0]], into=str(tmp_path / "new")).index
+
+
+def test_a_new_name_that_would_be_read_as_a_version(stores: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"would be taken for version trial of"):
+        merge(stores[:1], out=f"{stores[1]}@trial")
+    assert not Path(f"{stores[1]}@trial").exists()
+
+
+def test_a_failure_leaves_no_folders(stores: list[str], tmp_path: Path) -> None:
+    max((Path(stores[1]) / "repository" / "chunks").iterdir(), key=lambda file: file.stat().st_size).unlink()
+    with pytest.raises(DamagedError):
+        merge([stores[1]], out=str(tmp_path / "deep" / "er" / "new"))
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_segment_that_lacks_its_parts(stores: list[str], tmp_path: Path) -> None:
+    from goodctl.datastore.reference import MAIN
+
+    session = Repository.open(stores[0]).session(MAIN)
+    segments: Any = session.root["segments"]
+    del segments[Datastore.open(stores[0]).segments[0].id]["parts"]
+    session.commit("tampered", {"kind": "result"})
+    with pytest.raises(DamagedError, match="0 parts, 1 were recorded"):
+        merge(stores[:1], out=str(tmp_path / "new"))

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import zarr
 
+from goodctl.datastore.diff import diff
 from goodctl.datastore.history import log
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.removal import remove
 from goodctl.datastore.removal_plan import Removal
 from goodctl.datastore.repository import Repository
+from goodctl.datastore.sharding import shard
 from goodctl.datastore.store import Datastore
-from goodctl.errors import DamagedError, NotFoundError
+from goodctl.errors import DamagedError, NotFoundError, UsageError
 from goodctl.index.stores import cache_of
 from goodctl.workflows.verify import VerifyResult, verify
 from tests.datastore.contents import pieces
@@ -73,8 +75,8 @@ def test_a_good_store(store: Path) -> None:
         assert result.snapshot == Datastore.open(str(store)).version.id
     assert checked(store).rows == 350
     deep_result = checked(store, deep=True)
-    assert deep_result.rows == 2 * 350, "the newest version, and what each version has brought"
-    assert deep_result.versions == 4, "a checkpoint and a result of each command"
+    assert deep_result.rows == 350 + 300, "the newest version, and what the one before it has brought"
+    assert deep_result.versions == 2, "checkpoints on the way are no versions"
 
 
 def set_values(place: int, value: int) -> Callable[[zarr.Group], None]:
@@ -235,7 +237,7 @@ def test_unfinished_writes_are_looked_at(store: Path) -> None:
     writing.checkpoint({"position": {}})
     result = checked(store, deep=True)
     assert result.is_good
-    assert result.rows == 2 * 350 + 60
+    assert result.rows == 350 + 300 + 60
 
 
 def test_there_must_be_a_store(store: Path) -> None:
@@ -243,3 +245,70 @@ def test_there_must_be_a_store(store: Path) -> None:
         checked(store.parent / "none")
     with pytest.raises(NotFoundError):
         checked(f"{store}@v9")
+
+
+def test_a_damaged_codec_takes_its_segments_along(store: Path) -> None:
+    codec = Datastore.open(str(store)).segments[0].codes
+    assert codec is not None
+    content = np.asarray(
+        inside(inside(Datastore.open(str(store)).root, f"codecs/{codec.codec}"), "trained")[:]
+    ).tobytes()
+    (chunk,) = [file for file in (store / "repository" / "chunks").iterdir() if file.read_bytes() == content]
+    damaged = bytearray(content)
+    damaged[-1] ^= 1
+    chunk.write_bytes(bytes(damaged))
+    result = checked(store)
+    assert [each.language for each in result.damaged_segments] == ["en", "fr"]
+    assert [each.language for each in result.good_segments] == ["de"]
+    assert result.good_version is None
+
+
+def test_sizes_are_checked_before_memory_is_taken(store: Path) -> None:
+    def claim(root: zarr.Group) -> None:
+        group = part(root, "fr")
+        group.attrs.update({"rows": 10**13})
+        del group["values"]
+        group.create_array("values", shape=(10**13,), chunks=(10**13,), dtype="int32")
+
+    assert "claims 40,000,000,000,000 bytes" in said(tampered(store, claim))
+    with pytest.raises(DamagedError, match="were recorded"):
+        shard(str(store), f"{store}-shards", count=3)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"language": ["fr"]}, {"label": 3}, {"job": None}, {"tokens": {"1": 2}}, {"sources": [{"name": 1}]}]
+)
+def test_descriptions_of_other_types(store: Path, attributes: dict[str, Any]) -> None:
+    result = tampered(store, lambda root: segment(root, "fr").attrs.update(attributes))
+    assert "unreadable description" in said(result)
+    with pytest.raises(DamagedError, match="unreadable description"):
+        diff(f"{store}@~1", str(store))
+
+
+def test_counts_in_the_log_are_information_only(store: Path) -> None:
+    session = Repository.open(str(store)).session(MAIN)
+    session.root.attrs.update({"x": 1})
+    session.commit("from elsewhere", {"kind": "result", "results": {"rows": "many", "languages": [1]}})
+    assert (log(str(store))[0].rows, log(str(store))[0].languages) == (0, {})
+
+
+def test_what_a_writer_changes_meanwhile_is_no_damage(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from goodctl.datastore.repository import references
+
+    look, seen = references._damaged, list[int]()
+
+    def between_two_steps(folder: Path) -> dict[str, str]:
+        seen.append(1)
+        return {"repository/refs/branch.main/ref.json": "is malformed"} if len(seen) == 1 else look(folder)
+
+    monkeypatch.setattr(references, "_damaged", between_two_steps)
+    assert checked(store).is_good
+
+
+def test_a_checkpoint_is_no_version(store: Path) -> None:
+    writing = writer(store, "left", part_bytes=400)
+    writing.append("xx", rows_of(keys(5, 60)))
+    writing.checkpoint({"position": {}})
+    tip = Repository.open(str(store)).checkpoints()["left"]
+    with pytest.raises(UsageError, match="is a checkpoint of a command, not a finished version"):
+        Datastore.open(f"{store}@{tip}")

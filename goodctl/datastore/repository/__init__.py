@@ -14,10 +14,10 @@ from goodctl.datastore.repository.lock import writer_lock
 from goodctl.datastore.repository.place import (
     check_place,
     discard_place,
-    exists,
     inside,
     is_store,
-    same_place,
+    missing_folders,
+    stores_in,
     taken_back_on_failure,
 )
 from goodctl.datastore.repository.repository import Repository
@@ -29,10 +29,10 @@ __all__ = [
     "check_place",
     "damaged_metadata",
     "discard_place",
-    "exists",
     "inside",
     "is_store",
-    "same_place",
+    "missing_folders",
+    "stores_in",
     "taken_back_on_failure",
     "translated_errors",
     "writer_lock",

@@ -10,6 +10,7 @@ import datetime
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,12 @@ import icechunk
 
 from goodctl.datastore.repository import checksums
 from goodctl.datastore.repository.faults import translated_errors
-from goodctl.datastore.repository.place import CHECKSUMS, FOLDER, TEMPORARY
+from goodctl.datastore.repository.place import CACHE, CHECKSUMS, FOLDER, TEMPORARY
 from goodctl.datastore.repository.repository import Repository
 
 _KINDS = ("chunks", "manifests", "snapshots", "transactions")
+_ABANDONED_S = 24 * 3600
+"""Age at which a flat file that is being made is taken for one of a killed reader."""
 _UNFINISHED = "#"
 """In names of files that the storage library was writing when it was killed."""
 
@@ -79,7 +82,7 @@ def copied(repository: Repository) -> Iterator[Repository]:
         with translated_errors(repository.location, "read"):
             for file in sorted(source.rglob("*")):
                 name = file.relative_to(source)
-                if name.parts[0] != FOLDER and not name.parts[0].startswith((TEMPORARY, f"{CHECKSUMS}.")):
+                if name.parts[0] != FOLDER and not (file.is_file() and _kind(name)):
                     continue
                 if file.is_dir():
                     (target / name).mkdir(parents=True, exist_ok=True)
@@ -111,7 +114,7 @@ def _sizes(folder: Path) -> dict[str, tuple[str, int]]:
 
 def _kind(name: Path) -> str | None:
     first = name.parts[0]
-    if first.startswith((TEMPORARY, f"{CHECKSUMS}.")):
+    if first.startswith((TEMPORARY, f"{CHECKSUMS}.")) or (first == CACHE and name.suffix == ".part"):
         return "temporary"
     if first != FOLDER or len(name.parts) < 3:
         return None
@@ -126,6 +129,10 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left)
     for left in folder.glob(f"{CHECKSUMS}.*"):
         left.unlink()
+    for left in (folder / CACHE).glob("*.part"):
+        with contextlib.suppress(FileNotFoundError):  # a reader has finished it
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:  # readers take no lock: a young one may be at work
+                left.unlink()
     for left in (folder / FOLDER).rglob(f"*{_UNFINISHED}*"):
         left.unlink()
     for reference in (folder / FOLDER / "refs").glob("*"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from goodctl.errors import ExistsError
+from goodctl.errors import ExistsError, UsageError
 
 FOLDER = "repository"
 TEMPORARY = "repository.tmp-"
@@ -28,9 +28,16 @@ def check_place(location: str) -> None:
 
     Raises:
         ExistsError: Something else is there.
+        UsageError: The name would be read as a version of a store that is there.
     """
     folder = Path(location)
     if not folder.exists():
+        store, _, reference = location.rpartition("@")
+        if store and is_store(store):
+            raise UsageError(
+                f"{location} would be taken for version {reference} of {store}.",
+                hint="Choose a name without '@' for the new store.",
+            )
         return
     if not folder.is_dir():
         raise ExistsError(f"{location} is there already and is a file.", hint="Choose another name for the store.")
@@ -45,11 +52,15 @@ def _is_ours(name: str) -> bool:
     return name in {LOCK, HOLDER} or name.startswith((TEMPORARY, CHECKSUMS))
 
 
-def discard_place(location: str, *, keep_folder: bool) -> None:
+def discard_place(location: str, made: Sequence[str]) -> None:
     """Take back a store that never got its first version; call it with the lock held.
 
     The repository is renamed before it is removed: a kill leaves a name that the next build sweeps, never half of a
     repository. The lock file goes last, when there is nothing left to protect.
+
+    Args:
+        location: The store.
+        made: Folders that were made for it, the innermost first.
     """
     folder = Path(location)
     if (folder / FOLDER).exists():
@@ -57,36 +68,38 @@ def discard_place(location: str, *, keep_folder: bool) -> None:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == LOCK):
         if _is_ours(entry.name):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    if not keep_folder:
-        with contextlib.suppress(OSError):  # something else was put there meanwhile: it stays
-            folder.rmdir()
+    with contextlib.suppress(OSError):  # something else was put there meanwhile: it stays
+        for each in made:
+            Path(each).rmdir()
 
 
 @contextlib.contextmanager
-def taken_back_on_failure(location: str, *, keep_folder: bool, is_worthless: Callable[[], bool]) -> Iterator[None]:
+def taken_back_on_failure(location: str, made: Sequence[str], is_worthless: Callable[[], bool]) -> Iterator[None]:
     """Leave no trace of a new store that fails before there is anything in it to keep; enter it with the lock held.
 
     Args:
         location: The store.
-        keep_folder: Whether its folder was there before.
+        made: What ``missing_folders`` gave before the lock was taken.
         is_worthless: Whether the repository, which is there, holds nothing.
     """
     try:
         yield
     except BaseException:
         if not is_store(location) or is_worthless():
-            discard_place(location, keep_folder=keep_folder)
+            discard_place(location, made)
         raise
 
 
-def exists(location: str) -> bool:
-    """Whether anything is at a place."""
-    return Path(location).exists()
+def missing_folders(location: str) -> list[str]:
+    """The folders that are to be made for a store, its own first, then those above it."""
+    folder = Path(location)
+    return [str(each) for each in (folder, *folder.parents) if not each.exists()]
 
 
-def same_place(first: str, second: str) -> bool:
-    """Whether two names are of one store."""
-    return Path(first).resolve() == Path(second).resolve()
+def stores_in(folder: str) -> list[str]:
+    """The stores right inside a folder, sorted by name."""
+    place = Path(folder)
+    return sorted(str(each) for each in place.iterdir() if is_store(str(each))) if place.is_dir() else []
 
 
 def inside(location: str, name: str) -> str:

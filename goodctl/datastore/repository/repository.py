@@ -17,7 +17,7 @@ from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN, Version
 from goodctl.datastore.repository import checksums
 from goodctl.datastore.repository.faults import FAULTS, damaged_metadata, translate, translated_errors
 from goodctl.datastore.repository.place import CACHE, FOLDER, TEMPORARY
-from goodctl.datastore.repository.references import damaged_references
+from goodctl.datastore.repository.references import SNAPSHOT, damaged_references
 from goodctl.datastore.repository.session import Session
 from goodctl.errors import DamagedError, ExistsError, NotFoundError, ServiceError
 
@@ -139,12 +139,10 @@ class Repository:
         seen.add(snapshot)
 
     def has(self, snapshot: str) -> bool:
-        """Whether there is such a snapshot."""
-        try:
-            self._repository.lookup_snapshot(snapshot)
-        except FAULTS:
-            return False
-        return True
+        """Whether there is such a snapshot; one that cannot be read is there."""
+        with translated_errors(self.location, "read"):
+            place = Path(self.location) / FOLDER / "snapshots" / snapshot
+            return SNAPSHOT.fullmatch(snapshot) is not None and place.is_file()
 
     def create_tag(self, name: str, snapshot: str) -> None:
         """Give a snapshot a name that never moves.
@@ -171,9 +169,17 @@ class Repository:
 
     def new_arrays(self, before: str, after: str) -> set[str]:
         """Paths of arrays that a snapshot has and one before it had not, or had with other chunks."""
-        with translated_errors(self.location, "read"):
-            changes = self._repository.diff(from_snapshot_id=before, to_snapshot_id=after)
+        changes = self._changes(before, after)
         return {str(path) for path in [*changes.new_arrays, *changes.updated_arrays, *changes.updated_chunks]}
+
+    def new_groups(self, before: str, after: str) -> set[str]:
+        """Paths of groups that a snapshot has and one before it had not, or with another description."""
+        changes = self._changes(before, after)
+        return {str(path) for path in [*changes.new_groups, *changes.updated_groups]}
+
+    def _changes(self, before: str, after: str) -> icechunk.Diff:
+        with translated_errors(self.location, "read"):
+            return self._repository.diff(from_snapshot_id=before, to_snapshot_id=after)
 
     def damaged_files(self, snapshot: str | None = None) -> dict[str, str]:
         """Small files of the repository that are not what was written: name to what is wrong.
@@ -196,8 +202,7 @@ class Repository:
 
     def damaged_references(self) -> dict[str, str]:
         """Files of branches and tags, also of deleted ones, that are not as they are written: name to what is wrong."""
-        folder = Path(self.location) / FOLDER / "snapshots"
-        return damaged_references(self.location, {file.name for file in folder.glob("*")})
+        return damaged_references(self.location)
 
     def create_branch(self, name: str, snapshot: str) -> None:
         """Point a new branch at a snapshot."""
