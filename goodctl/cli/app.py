@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,9 +44,26 @@ def main() -> None:
     """Run the command line: known errors end with their message, hint and exit code, others with their traceback."""
     try:
         app()
+    except SystemExit as ended:
+        _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
     except GoodctlError as error:
         Output.current.error(error)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except BrokenPipeError:  # the reader of our output has gone: nothing is wrong
         sys.stderr.close()
-        sys.exit(0)
+        _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process with an exit code that is the command's.
+
+    The storage library has threads of its own. While Python takes itself apart, one of them may abort the process when
+    all is done and printed, which was seen once in some thousand commands. So Python is left whole where they run.
+    """
+    if "icechunk" not in sys.modules:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # closed, at either end
+            stream.flush()
+    os._exit(code)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
+
+if TYPE_CHECKING:  # loads the storage, which --help does not need
+    from goodctl.datastore.names import Deleted, Name
 
 Graph = Annotated[bool, typer.Option("--graph", help="All branches and tags, drawn.", rich_help_panel=o.OUTPUT)]
 NewName = Annotated[
@@ -53,47 +57,47 @@ def tag(
     store: o.StoreRef, name: NewName = None, delete: Delete = False, json: o.Json = False, quiet: o.Quiet = False
 ) -> None:
     """Give a version a name that never moves; list the tags; delete one."""
-    from goodctl.cli import render_history
     from goodctl.datastore import names
 
-    out = Output(as_json=json, quiet=quiet)
-    if name is None:
-        _refuse(delete, "tag", store)
-        found = names.tags(store)
-        out.result({"tags": [each.to_dict() for each in found]}, *render_history.named(found, "tag"))
-    elif delete:
-        gone = names.delete_tag(store, name)
-        out.result(gone.to_dict(), *render_history.deleted(store, gone))
-    else:
-        made = names.create_tag(store, name)
-        out.result(made.to_dict(), *render_history.created(store, made))
+    ways = names.tags, names.create_tag, names.delete_tag
+    _name(Output(as_json=json, quiet=quiet), ("tag", "tags"), ways, store, name, delete=delete)
 
 
 def branch(
     store: o.StoreRef, name: NewName = None, delete: Delete = False, json: o.Json = False, quiet: o.Quiet = False
 ) -> None:
     """Begin a branch at a version; list the branches; delete one. STORE@BRANCH can be added to, as STORE can."""
-    from goodctl.cli import render_history
     from goodctl.datastore import names
 
-    out = Output(as_json=json, quiet=quiet)
-    if name is None:
-        _refuse(delete, "branch", store)
-        found = names.branches(store)
-        out.result({"branches": [each.to_dict() for each in found]}, *render_history.named(found, "branch"))
-    elif delete:
-        gone = names.delete_branch(store, name)
-        out.result(gone.to_dict(), *render_history.deleted(store, gone))
-    else:
-        made = names.create_branch(store, name)
-        out.result(made.to_dict(), *render_history.created(store, made))
+    ways = names.branches, names.create_branch, names.delete_branch
+    _name(Output(as_json=json, quiet=quiet), ("branch", "branches"), ways, store, name, delete=delete)
 
 
-def _refuse(delete: bool, kind: str, store: str) -> None:
+def _name(
+    out: Output,
+    words: tuple[str, str],
+    ways: tuple[Callable[[str], list[Name]], Callable[[str, str], Name], Callable[[str, str], Deleted]],
+    store: str,
+    name: str | None,
+    *,
+    delete: bool,
+) -> None:
+    """List, create or delete names of one kind; ``words`` are one and many of it."""
+    from goodctl.cli import render_history
     from goodctl.errors import UsageError
 
-    if delete:
-        raise UsageError(f"--delete: which {kind}?", hint=f"goodctl datastore {kind} {store} NAME --delete")
+    listed, create, remove = ways
+    if name is not None and delete:
+        gone = remove(store, name)
+        out.result(gone.to_dict(), *render_history.deleted(store, gone))
+    elif name is not None:
+        made = create(store, name)
+        out.result(made.to_dict(), *render_history.created(store, made))
+    elif delete:
+        raise UsageError(f"--delete: which {words[0]}?", hint=f"goodctl datastore {words[0]} {store} NAME --delete")
+    else:
+        found = listed(store)
+        out.result({words[1]: [each.to_dict() for each in found]}, *render_history.named(found, words[0]))
 
 
 def rollback(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +88,15 @@ class Change:
         """Leave a segment out of the version that is written; earlier ones keep it."""
         del self.root.require_group(SEGMENTS)[segment.id]
 
-    def drop_unused_codecs(self, segments: tuple[SegmentInfo, ...]) -> list[str]:
-        """Leave out the codecs that none of the segments uses, and name them."""
+    def unused_codecs(self, segments: Sequence[SegmentInfo]) -> list[str]:
+        """The codecs that none of the segments uses."""
         used = {segment.codes.codec for segment in segments if segment.codes}
-        unused = [name for name in codec_names(self.root) if name not in used]
-        for name in unused:
+        return [name for name in codec_names(self.root) if name not in used]
+
+    def drop_unused_codecs(self, segments: Sequence[SegmentInfo]) -> None:
+        """Leave out the codecs that none of the segments uses."""
+        for name in self.unused_codecs(segments):
             delete_codec(self.root, name)
-        return unused
 
     def commit(self, message: str, results: dict[str, Any], **metadata: Any) -> str:
         """Make everything visible at once.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from goodctl.datastore.change import Change, changing
 from goodctl.datastore.codes import codec_infos
 from goodctl.datastore.copying import unwatched
-from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.parts import part_names, segment_group
 from goodctl.datastore.removal_plan import Plan, Removal, lost_counts, planned
-from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Take, recounted, write_takes
 from goodctl.progress import Progress, Report, silent
 
@@ -94,10 +91,10 @@ def remove(
             gone = segment.rows if segment in plan.whole else lost.get(segment.id, (0, 0))[0]
             if gone:
                 languages[segment.language] = languages.get(segment.language, 0) + gone
-        rows, snapshot, codecs = sum(languages.values()), current.version.id, _unused(current, after)
+        rows, snapshot, codecs = sum(languages.values()), current.version.id, change.unused_codecs(after)
         if not dry_run:
             _apply(change, plan, report)
-            change.drop_unused_codecs(tuple(after))
+            change.drop_unused_codecs(after)
             results = {
                 "rows": -rows,
                 "documents": -documents,
@@ -126,11 +123,6 @@ def _described(removal: Removal) -> str:
     named = [("language", removal.languages), ("label", removal.labels), ("source", removal.sources)]
     named.append(("document", removal.documents))
     return ", ".join(f"{what} {' '.join(names)}" for what, names in named if names)
-
-
-def _unused(current: Datastore, after: Sequence[SegmentInfo]) -> list[str]:
-    used = {segment.codes.codec for segment in after if segment.codes}
-    return [name for name in codec_infos(current.root, current.location) if name not in used]
 
 
 def _apply(change: Change, plan: Plan, report: Report) -> None:

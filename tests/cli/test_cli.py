@@ -14,6 +14,7 @@ import pytest
 
 from goodctl import __version__
 from goodctl.datastore.store import Datastore
+from tests.datastore.rows import rows, write
 
 GOODCTL = [sys.executable, "-m", "goodctl"]
 HEAVY = ("torch", "transformers", "zarr", "faiss", "icechunk", "numpy", "huggingface_hub", "pyarrow", "datasets")
@@ -203,3 +204,18 @@ def test_a_terminal_gets_a_bar(folder: Path, tiny: str) -> None:
     assert "━".encode() in drawn
     assert b"encoding" in drawn
     assert b"tokens" in drawn
+
+
+def test_a_command_ends_with_its_own_exit_code_and_all_of_its_output(folder: Path) -> None:
+    """Python's own end is skipped where the storage has threads; what has registered for it still runs."""
+    write(folder / "s", "one", ("en", rows(0)))
+    program = (
+        "import atexit, sys; from goodctl.cli.app import main; "
+        "atexit.register(lambda: print('registered')); sys.argv[1:] = ['datastore', 'log', '{}']; main()"
+    )
+    for store, code, said in (("s", 0, "add one"), ("none", 3, "")):
+        ended = subprocess.run(
+            [sys.executable, "-c", program.format(store)], capture_output=True, text=True, cwd=folder, env=environment()
+        )
+        assert (ended.returncode, "registered" in ended.stdout) == (code, True)
+        assert said in ended.stdout
