@@ -14,7 +14,7 @@ def awaited(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end.
 
     In the caller's thread if that is free: another thread's memory is faulted in anew for each chunk of some megabytes,
-    which halves the speed of copying. A notebook's thread has a loop of its own.
+    which makes copying much slower. A notebook's thread has a loop of its own.
     """
     try:
         asyncio.get_running_loop()
