@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -221,7 +222,11 @@ def _drop_unfinished(repository: Repository, before: datetime.datetime | None) -
         if name.startswith(_MOVING) or tip in reached:
             repository.delete_branch(name)
             continue
-        version, parent = list(_first_two(repository, tip))
+        version, *before_it = itertools.islice(repository.ancestry(tip), 2)
+        if version.is_root:  # killed before its first commit to a store without a version
+            repository.delete_branch(name)
+            continue
+        (parent,) = before_it
         if not version.is_checkpoint:  # committed, but the branch was not moved there: it will be committed again
             repository.move_branch(name, parent.id, expected=tip)
             version = parent
@@ -229,13 +234,6 @@ def _drop_unfinished(repository: Repository, before: datetime.datetime | None) -
             repository.delete_branch(name)
             dropped.append(UnfinishedWrite(int(str(version.metadata["rows"])), _moment(version)))
     return dropped
-
-
-def _first_two(repository: Repository, tip: str) -> Iterable[Version]:
-    for number, version in enumerate(repository.ancestry(tip)):
-        if number == 2:
-            return
-        yield version
 
 
 def _drop_hidden(repository: Repository, bound: datetime.datetime | None) -> None:

@@ -340,3 +340,17 @@ def test_flat_files_that_a_killed_reader_left(store: Path) -> None:
     assert asked.files == done.files
     assert done.files["temporary"] == 1
     assert [path.name for path in (store / "cache").iterdir()] == ["young.part"]
+
+
+def test_a_store_without_a_version(tmp_path: Path) -> None:
+    """Its first build was killed before its first commit, or has a checkpoint to go on from."""
+    (tmp_path / "s").mkdir()
+    repository = Repository.create(str(tmp_path / "s"))
+    repository.create_branch(f"{CHECKPOINT_PREFIX}empty", repository.tip())
+    assert gc(str(tmp_path / "s"), keep_last=1).versions == 0
+    assert not Repository.open(str(tmp_path / "s")).checkpoints()
+    writing = writer(tmp_path / "s", "build", part_bytes=500)
+    writing.append("en", rows(1, 40))
+    writing.checkpoint({"position": {}})
+    assert gc(str(tmp_path / "s"), keep_last=1).versions == 0
+    assert writer(tmp_path / "s", "build", part_bytes=500).rows == len(rows(1, 40).values)
