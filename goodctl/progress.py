@@ -17,6 +17,7 @@ class Progress:
         unit: What ``done`` and ``total`` count (``"tokens"``, ``"documents"``, ``"bytes"``).
         rows: Datastore rows written or encoded so far, where that makes sense.
         note: A sentence for the user (a warning, a decision taken), shown once.
+        detail: How fast it goes, or what else is worth knowing meanwhile; shown beside the bar.
         finished: Whether the stage ends with this event.
     """
 
@@ -26,6 +27,7 @@ class Progress:
     unit: str = ""
     rows: int | None = None
     note: str | None = None
+    detail: str = ""
     finished: bool = False
 
     @property

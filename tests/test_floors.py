@@ -19,6 +19,7 @@ FLOORS = {
     "datastore": 1,
     "models": 1,
     "encoding": 2,
+    "steering": 2,
     "index": 2,
     "workflows": 3,
     "cli": 4,

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import datastore
+from goodctl.cli import datastore, generate
 from goodctl.cli.output import Output
 from goodctl.errors import GoodctlError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(datastore.app, name="datastore")
+generate.register(app)
 
 
 def _version(asked: bool) -> None:

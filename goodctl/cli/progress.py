@@ -32,6 +32,8 @@ class _Rate(ProgressColumn):
     """Rows per second where rows are made, else units per second."""
 
     def render(self, task: Task) -> Text:
+        if task.fields.get("detail"):
+            return Text(task.fields["detail"], style="dim")
         rows = task.fields.get("rows")
         made = (rows - task.fields["first_rows"]) if rows is not None else task.completed
         elapsed = task.elapsed or 0.0
@@ -72,14 +74,14 @@ class _Bars:
         if event.stage not in self._tasks:
             first = event.rows or 0
             self._tasks[event.stage] = self._bars.add_task(
-                event.stage, total=None, unit="", rows=None, first_rows=first
+                event.stage, total=None, unit="", rows=None, first_rows=first, detail=""
             )
         task = self._tasks[event.stage]
         done = event.total if event.finished and event.total else event.done
         if event.finished and not event.total:
             done = 1
         total = 1 if event.finished and not event.total else event.total
-        fields: dict[str, Any] = {"unit": event.unit or self._unit(task)}
+        fields: dict[str, Any] = {"unit": event.unit or self._unit(task), "detail": event.detail}
         if event.rows is not None:
             fields["rows"] = event.rows
         self._bars.update(task, completed=done, total=total, **fields)
@@ -112,7 +114,8 @@ class _Lines:
         elif now - self._printed >= 60:
             self._printed = now
             rows = f", {event.rows:,} rows" if event.rows is not None else ""
-            self._out.note(f"{event.stage}: {event.done:,} of about {event.total or 0:,} {event.unit}{rows}")
+            detail = f", {event.detail}" if event.detail else ""
+            self._out.note(f"{event.stage}: {event.done:,} of about {event.total or 0:,} {event.unit}{rows}{detail}")
 
 
 @contextlib.contextmanager

@@ -26,3 +26,19 @@ def temperature(text: str) -> float | None:
         raise UsageError(
             f"--temperature {text}: it is neither a number nor auto.", hint="Write a number such as 24."
         ) from None
+
+
+def count(text: str, option: str) -> int | None:
+    """A number as an option gives it, or None for ``auto``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: it is neither a whole number nor auto.", hint="Leave it out for auto."
+        ) from None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from goodctl.cli.output import Output
 from goodctl.cli.progress import drawn, interruptible
 from goodctl.errors import Interrupted
+from goodctl.interruption import Interruption
 from goodctl.progress import Report
 from goodctl.workflows.choices import Running
 
@@ -35,3 +36,15 @@ def at_once(out: Output) -> Iterator[Report]:
             yield report
     except KeyboardInterrupt:
         raise Interrupted("Stopped. The store is what it was.", hint="Run the same command again.") from None
+
+
+@contextlib.contextmanager
+def resumable(out: Output) -> Iterator[tuple[Interruption, Report]]:
+    """Draw the progress of a run that keeps what it has finished, and take Ctrl-C while inside."""
+    try:
+        with interruptible(out) as interruption, drawn(out) as report:
+            yield interruption, report
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped at once. What was finished is kept.", hint="Run the same command again: it goes on."
+        ) from None

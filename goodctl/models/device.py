@@ -72,3 +72,11 @@ def computes_bf16(device: torch.device) -> bool:
 def _cpu_has(question: str) -> bool:
     ask: Any = getattr(torch.cpu, question, None)
     return bool(ask()) if callable(ask) else False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice: each kind of device has its own way."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

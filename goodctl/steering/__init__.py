@@ -1,0 +1,1 @@
+"""Steering a causal language model while it decodes: distributions, methods, the sampling loop."""

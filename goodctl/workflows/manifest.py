@@ -1,0 +1,184 @@
+"""The manifest of a run: all that decides its output, and how far it has come."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from goodctl import __version__
+from goodctl.errors import DamagedError, InputError
+
+FORMAT = "goodctl-run"
+FORMAT_VERSION = 1
+NAMES = {"file", "store", "name", "revision"}
+"""Members that say what something is called or where it lies; another member says what it is."""
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "zarr", "icechunk")
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    found = {"goodctl": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Halving:
+    """A batch that did not fit into memory.
+
+    Attributes:
+        prompt: Number of the prompt from which on batches are smaller.
+        batch_size: Prompts of a batch from there.
+    """
+
+    prompt: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is kept beside an output.
+
+    Attributes:
+        command: ``generate``.
+        settings: All that decides the text, by name; two runs with equal settings give the same distribution.
+        prompts: File, SHA-256 and number of the prompts.
+        batch_size: Prompts of a batch.
+        threads: Of the computation.
+        device: Where it ran.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        halvings: Batches that did not fit into memory.
+        measured: What the temperature comes from: side to the mean of k-th minus first distance.
+        versions: Of programs.
+        begun_at: ISO 8601, UTC.
+        finished_at: The same, or None while it goes on.
+        seconds: Of all its parts, loading included.
+        tokens: That were generated.
+        searched: How many of them with the help of neighbours.
+    """
+
+    command: str
+    settings: dict[str, Any]
+    prompts: dict[str, Any]
+    batch_size: int
+    threads: int
+    device: str
+    precision: str
+    halvings: tuple[Halving, ...] = ()
+    measured: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
+    begun_at: str = field(default_factory=now)
+    finished_at: str | None = None
+    seconds: float = 0.0
+    tokens: int = 0
+    searched: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self), "halvings": self.halved()}
+
+    def halved(self) -> list[dict[str, int]]:
+        """The halvings as JSON values."""
+        return [asdict(each) for each in self.halvings]
+
+    def write(self, path: Path) -> None:
+        """Write it in one go: whoever reads the file finds the old or the new one."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read a manifest; members of later versions are ignored.
+
+        Raises:
+            InputError: It is none.
+            DamagedError: A member is missing or of another type.
+        """
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise InputError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise InputError(f"{path} is no manifest of goodctl.", hint="Choose another --out.")
+        try:
+            known = {name: stored[name] for name in cls.__dataclass_fields__}
+            halvings = tuple(Halving(int(each["prompt"]), int(each["batch_size"])) for each in known.pop("halvings"))
+            manifest = cls(**known, halvings=halvings)
+            if not (isinstance(manifest.settings, dict) and isinstance(manifest.prompts, dict)):
+                raise TypeError("settings and prompts must be objects")
+            if not all(type(each) is int and each > 0 for each in (manifest.batch_size, manifest.threads)):
+                raise TypeError("batch_size and threads must be counts")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DamagedError(f"{path} is damaged: {error}.", hint="Begin anew: --overwrite") from error
+        return manifest
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What another run would do differently, as ``name: this → that``."""
+        mine, theirs = (
+            {**each.settings, "prompts": each.prompts, "precision": each.precision, "device": _kind(each.device)}
+            for each in (self, other)
+        )
+        return list(_differences("", mine, theirs))
+
+    def progressed(self, *, seconds: float, tokens: int, searched: int) -> Manifest:
+        """The manifest after some more work."""
+        return replace(
+            self,
+            seconds=round(self.seconds + seconds, 3),
+            tokens=self.tokens + tokens,
+            searched=self.searched + searched,
+        )
+
+
+def _differences(name: str, mine: Any, theirs: Any) -> list[str]:
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        inner = (
+            _differences(f"{name}.{key}" if name else str(key), mine.get(key), theirs.get(key))
+            for key in _keys(mine, theirs)
+        )
+        return [each for found in inner for each in found]
+    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        inner = (_differences(name, one, other) for one, other in zip(mine, theirs, strict=True))
+        return [each for found in inner for each in found]
+    return [] if mine == theirs else [f"{name}: {_short(mine)} → {_short(theirs)}"]
+
+
+def _keys(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    return [key for key in dict.fromkeys([*mine, *theirs]) if key not in NAMES]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_short(each) for each in value)
+    if isinstance(value, Mapping):
+        return str(value.get("store") or value.get("name") or dict(value))
+    text = "none" if value is None else str(value)
+    return text[:12] if len(text) == 64 else text  # a hash
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
