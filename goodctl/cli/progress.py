@@ -33,7 +33,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if task.fields.get("detail"):
-            return Text(task.fields["detail"], style="dim")
+            return Text(task.fields["detail"], style="dim", no_wrap=True)
         rows = task.fields.get("rows")
         made = (rows - task.fields["first_rows"]) if rows is not None else task.completed
         elapsed = task.elapsed or 0.0
@@ -81,7 +81,9 @@ class _Bars:
         if event.finished and not event.total:
             done = 1
         total = 1 if event.finished and not event.total else event.total
-        fields: dict[str, Any] = {"unit": event.unit or self._unit(task), "detail": event.detail}
+        fields: dict[str, Any] = {"unit": event.unit or self._unit(task)}
+        if event.detail:
+            fields["detail"] = event.detail
         if event.rows is not None:
             fields["rows"] = event.rows
         self._bars.update(task, completed=done, total=total, **fields)
@@ -129,7 +131,7 @@ def drawn(out: Output) -> Iterator[Report]:
         columns = (
             SpinnerColumn(finished_text="[green]✓[/green]"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=max(8, min(24, out.stderr.width - 84))),
             _Count(),
             _Rate(),
             TimeElapsedColumn(),

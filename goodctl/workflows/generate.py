@@ -278,7 +278,7 @@ class _Job:
         total = self.written.and_(batch)
         rate = total.tokens / max(total.seconds, 1e-9)
         share = (
-            "" if self.prepared.choice.method in {BASE, DEXPERTS} else f", {1 - total.share:.0%} of searches skipped"
+            "" if self.prepared.choice.method in {BASE, DEXPERTS} else f", {1 - total.share:.0%} skipped"
         )
         self._progress(done, detail=f"{rate:,.0f} tokens/s{share}")
 

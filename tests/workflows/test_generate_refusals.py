@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from goodctl.corpus import Corpus
+from goodctl.datastore.store import Datastore
+from goodctl.errors import (
+    ExistsError,
+    IncompatibleError,
+    InputError,
+    NotFoundError,
+    ServiceError,
+    UsageError,
+)
+from goodctl.progress import Progress
+from goodctl.steering.decode import Batch, Decoder, Sampling, Step
+from goodctl.workflows.build import add
+from goodctl.workflows.choices import Text
+from goodctl.workflows.generate_choice import GenerateRun
+from goodctl.workflows.steering_choice import SteeringChoice, chosen
+from tests.fakes.tiny import tiny_model_folder
+from tests.workflows.generating import PROMPTS, lines, run, steering, stores, write_prompts
+
+
+@pytest.fixture(scope="module")
+def places(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return stores(tmp_path_factory.mktemp("steering"), tiny)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> str:
+    return write_prompts(tmp_path / "prompts.jsonl")
+
+
+def choice_of(name: str, places: dict[str, str], model: str, other: str) -> SteeringChoice:
+    toxic, nontoxic = places["toxic"], places["nontoxic"]
+    return {
+        "base": lambda: chosen(None),
+        "datastores": lambda: chosen(None, toxic=[toxic], nontoxic=[nontoxic], k=16),
+        "toxic only": lambda: chosen(None, toxic=[toxic], k=16),
+        "nontoxic only": lambda: chosen(None, nontoxic=[nontoxic], k=16),
+        "knn-lm": lambda: chosen(None, store=[nontoxic], k=16),
+        "knn-lm-discourage": lambda: chosen("knn-lm-discourage", store=[toxic], k=16),
+        "dexperts": lambda: chosen(None, expert=model, antiexpert=other),
+        "expert only": lambda: chosen(None, expert=other),
+    }[name]()
+
+
+def test_another_setting_is_refused_with_what_changed(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    run(prompts, out, steering(places))
+    before = out.read_bytes()
+    with pytest.raises(ExistsError, match=r"alpha: 1\.0 → 2\.0") as refused:
+        run(prompts, out, steering(places, alpha=2.0))
+    assert "--overwrite" in str(refused.value.hint)
+    with pytest.raises(ExistsError, match="batch_size: 66 → 2"):
+        run(prompts, out, steering(places), batch_size=2)
+    with pytest.raises(ExistsError, match="seed: 4 → 5"):
+        run(prompts, out, steering(places), sampling=Sampling(3, 5, seed=5))
+    write_prompts(Path(prompts), PROMPTS[:4])
+    with pytest.raises(ExistsError, match=r"prompts\.count: 5 → 4"):
+        run(prompts, out, steering(places))
+    assert out.read_bytes() == before
+    run(prompts, out, steering(places, alpha=2.0), overwrite=True)
+    assert len(lines(out)) == 4
+
+
+def test_a_store_that_has_grown_is_another_setting(tiny: str, prompts: str, tmp_path: Path) -> None:
+    own = stores(tmp_path, tiny)
+    old = Datastore.open(own["toxic"]).version.id
+    run(prompts, tmp_path / "out.jsonl", steering(own))
+    (tmp_path / "more.txt").write_text("Good night to all of you.\n")
+    add(own["toxic"], Text(Corpus((str(tmp_path / "more.txt"),))))
+    with pytest.raises(ExistsError, match=f"toxic.snapshot: {old} → "):
+        run(prompts, tmp_path / "out.jsonl", steering(own))
+    pinned = {**own, "toxic": f"{own['toxic']}@{old}"}
+    assert run(prompts, tmp_path / "out.jsonl", steering(pinned)).resumed == 5
+
+
+def test_an_output_of_something_else_is_not_touched(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("precious\n")
+    with pytest.raises(ExistsError, match="no manifest"):
+        run(prompts, out, steering(places))
+    Path(f"{out}.manifest.json").write_text('{"format": "another"}')
+    with pytest.raises(InputError, match="no manifest of goodctl"):
+        run(prompts, out, steering(places))
+    assert out.read_text() == "precious\n"
+
+
+def test_out_of_memory_halves_the_batch_and_the_run_can_be_repeated(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = Decoder.decode
+
+    def scarce(decoder: Decoder, batch: Batch) -> Iterator[Step]:
+        if len(batch.prompts) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        yield from decode(decoder, batch)
+
+    notes: list[str] = []
+
+    def report(event: Progress) -> None:
+        notes.extend([event.note] if event.note else [])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, "decode", scarce)
+        halved = run(prompts, tmp_path / "a.jsonl", steering(places), GenerateRun(report=report), batch_size=5)
+    assert halved.batch_size == 2
+    assert any("out of memory with 5 prompts at once: going on with 2" in note for note in notes)
+    manifest = json.loads(Path(halved.manifest).read_text())
+    assert manifest["halvings"] == [{"prompt": 0, "batch_size": 2}]
+    whole = (tmp_path / "a.jsonl").read_bytes()
+    (tmp_path / "a.jsonl").write_bytes(whole[:-9])
+    run(prompts, tmp_path / "a.jsonl", steering(places))  # now with memory enough: the batches stay as they were
+    assert (tmp_path / "a.jsonl").read_bytes() == whole
+
+
+def test_one_prompt_that_does_not_fit_ends_the_run(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scarce(_decoder: Decoder, _batch: Batch) -> Iterator[Step]:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(Decoder, "decode", scarce)
+    with pytest.raises(ServiceError, match="out of memory even with one prompt of 3 continuations"):
+        run(prompts, tmp_path / "out.jsonl", steering(places))
+
+
+def test_another_error_is_not_taken_for_want_of_memory(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_decoder: Decoder, _batch: Batch) -> Iterator[Step]:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(Decoder, "decode", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        run(prompts, tmp_path / "out.jsonl", steering(places))
+
+
+def test_a_store_of_another_model(places: dict[str, str], prompts: str, other_tiny: str, tmp_path: Path) -> None:
+    with pytest.raises(IncompatibleError, match="differs in its weights"):
+        run(prompts, tmp_path / "out.jsonl", steering(places), model=other_tiny)
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_an_expert_with_other_tokens(prompts: str, tiny: str, tmp_path: Path) -> None:
+    other = tiny_model_folder(tmp_path / "bos", architecture="llama", bos=True)
+    config = json.loads((other / "tokenizer.json").read_text())
+    bytes_first = config["model"]["vocab"].items()
+    config["model"]["vocab"] = {token: 255 - number if number < 256 else number for token, number in bytes_first}
+    (other / "tokenizer.json").write_text(json.dumps(config))
+    with pytest.raises(IncompatibleError, match="other tokens"):
+        run(prompts, tmp_path / "out.jsonl", chosen(None, expert=str(other)), model=tiny)
+
+
+def test_what_cannot_be_asked_for(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    for wrong in (
+        {"k": 0}, {"k_nontoxic": 0}, {"temperature": 0.0}, {"temperature": -1.0}, {"filter_p": 0.0}, {"filter_p": 1.1},
+        {"alpha": float("nan")}, {"preset": "mine"}, {"fidelity": "best"}, {"store": [places["toxic"]]},
+        {"expert": "m"},
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            run(prompts, out, steering(places, **wrong))
+    for method in ("datastores", "knn-lm", "dexperts", "magic"):
+        with pytest.raises(UsageError):
+            chosen(method)
+    with pytest.raises(UsageError, match=r"--lam 1\.5"):
+        chosen("knn-lm", store=["s"], lam=1.5)
+    for sampling in ({"top_p": 0.0}, {"continuations": 0}, {"max_new_tokens": 0}, {"seed": -1}):
+        with pytest.raises(UsageError):
+            Sampling(**sampling)
+    with pytest.raises(UsageError, match="reads at most 64 tokens"):
+        run(prompts, out, steering(places), sampling=Sampling(2, 64))
+    wrong_options: tuple[dict[str, Any], ...] = ({"batch_size": 0}, {"explain": -1}, {"num_prompts": 0})
+    for options in wrong_options:
+        with pytest.raises(UsageError):
+            run(prompts, out, steering(places), **options)
+    with pytest.raises(UsageError, match="is no file"):
+        run(prompts, tmp_path, steering(places))
+    with pytest.raises(NotFoundError):
+        run(prompts, out, chosen(None, toxic=[str(tmp_path / "nowhere")]))
+    with pytest.raises(UsageError, match="No model is named"):
+        run(prompts, out, chosen(None))
+    Path(prompts).write_text('{"prompt": "a"}\n{"prompt": \n')
+    with pytest.raises(InputError, match=r"prompts.jsonl:2"):
+        run(prompts, out, steering(places))
+    assert not out.exists()
