@@ -15,6 +15,8 @@ from goodctl.steering.nucleus import check_share, nucleus
 
 NOT_RETRIEVED = -50.0
 """A log probability up to this counts as that of a token which no neighbour proposes, as in the published method."""
+STRONGEST = 1e30
+"""A strength beyond it has no further effect: only the largest difference counts by then, and float32 has an end."""
 
 
 def knn_log_probs(
@@ -85,7 +87,11 @@ def interpolate(base_logits: torch.Tensor, knn_log_probs: torch.Tensor, lam: flo
     Returns:
         (B, V) float32 log probabilities.
     """
-    base, neighbors = base_logits.float().log_softmax(-1), _found_or(knn_log_probs, base_logits)
+    return mixture(base_logits.float().log_softmax(-1), _found_or(knn_log_probs, base_logits), lam)
+
+
+def mixture(base: torch.Tensor, neighbors: torch.Tensor, lam: float) -> torch.Tensor:
+    """Log probabilities log((1 - lam) · exp(base) + lam · exp(neighbors)), of any shape; lam from 0 to 1."""
     return torch.logaddexp(base + _log(1 - lam), neighbors + _log(lam))
 
 
@@ -102,8 +108,10 @@ def discourage(base_logits: torch.Tensor, knn_log_probs: torch.Tensor, lam: floa
     Returns:
         (B, V) float32 log weights, -inf where the neighbours outweigh the base.
     """
-    base, neighbors = base_logits.float().log_softmax(-1), _found_or(knn_log_probs, base_logits)
-    return ((1 + lam) * base.exp() - lam * neighbors.exp()).relu().log()
+    base = base_logits.float().log_softmax(-1).exp()
+    neighbors = _found_or(knn_log_probs, base_logits).exp()
+    # Written in this way, equal probabilities cancel exactly, however strong it is.
+    return (base + lam * (base - neighbors)).relu().log()
 
 
 def nucleus_mask(logits: torch.Tensor, p: float) -> torch.Tensor:
@@ -149,6 +157,7 @@ def combined(
     inside = base.masked_fill(~mask, 0.0)
     lower = inside if toxic is None else toxic
     upper = inside if nontoxic is None else nontoxic
+    alpha = min(max(alpha, -STRONGEST), STRONGEST)
     return (inside + alpha * (upper - lower)).masked_fill(~mask, -math.inf).log_softmax(-1)
 
 

@@ -48,7 +48,7 @@ def nucleus(logits: torch.Tensor, p: float) -> Nucleus:
 
     Args:
         logits: (B, V), at least one of each row above -inf.
-        p: Above 0 and at most 1.
+        p: Above 0 and at most 1; 1 keeps every token whose logit is not -inf.
 
     Returns:
         The nucleus; N is the size of the largest.
@@ -57,7 +57,8 @@ def nucleus(logits: torch.Tensor, p: float) -> Nucleus:
     vocabulary = logits.shape[-1]
     rows = torch.arange(len(logits), device=logits.device)
     pieces: list[tuple[torch.Tensor, Nucleus]] = []
-    for width in (*(width for width in WIDTHS if width < vocabulary), vocabulary):
+    first = () if p == 1 else WIDTHS
+    for width in (*(width for width in first if width < vocabulary), vocabulary):
         found, complete = _among(logits[rows], totals[rows], p, width)
         pieces.append((rows[complete], Nucleus(*(each[complete] for each in found))))
         rows = rows[~complete]
@@ -81,7 +82,8 @@ def _among(
     tokens, log_probs = tokens.gather(-1, order), values - totals
     probabilities = log_probs.double().exp()
     before = probabilities.cumsum(-1) - probabilities  # (B, W)
-    kept = (before < p) & (values > -math.inf)
+    # Rounded, their sum may reach 1 too early.
+    kept = (values > -math.inf) & ((before < p) | (p == 1))
     kept[:, 0] = True
     if width == vocabulary:
         return (tokens, log_probs, kept), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
