@@ -111,7 +111,7 @@ class Ensemble:
         """Searches only where the nucleus leaves a choice."""
         assert inputs.queries is not None
         found = nucleus(inputs.logits, self.filter_p)
-        base = found.log_probs.masked_fill(~found.kept, -math.inf)
+        base = found.log_probs.masked_fill(~found.kept, -math.inf).log_softmax(-1)
         open_rows = ~found.single if self.alpha else torch.zeros_like(found.single)
         chosen = torch.nonzero(open_rows)[:, 0]
         if not len(chosen):

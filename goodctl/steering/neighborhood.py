@@ -39,24 +39,34 @@ class Neighborhood:
         """
         weights, values = neighbor_weights(distances, neighbor_values, temperature)  # (B, K)
         rows = self._rows(weights)
+        buffer = self._zeros(rows, weights)
+        # Taken for the time of the call: what an error or Ctrl-C leaves in it, nobody sees again.
+        self._buffer = None
         blocks = [
-            self._block(weights[start : start + rows], values[start : start + rows], tokens[start : start + rows])
+            _block(buffer, weights[start : start + rows], values[start : start + rows], tokens[start : start + rows])
             for start in range(0, len(weights), rows)
         ]
+        self._buffer = buffer
         return torch.cat(blocks) if blocks else weights.new_zeros(tokens.shape)
 
-    def _block(self, weights: torch.Tensor, values: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        assert self._buffer is not None
-        sums = self._buffer[: len(weights)]  # (B, V), all zero
-        sums.scatter_add_(1, values, weights)
-        proposed = sums.gather(1, values).log()  # (B, K): of each neighbour's token
-        asked = sums.gather(1, tokens).log()  # (B, N)
-        sums.scatter_(1, values, 0.0)  # only what was touched is cleared
-        return with_floor(asked, row_floor(proposed)) if proposed.shape[1] else torch.zeros_like(asked)
-
     def _rows(self, weights: torch.Tensor) -> int:
-        """How many rows are summed at a time; makes the buffer for them."""
-        rows = max(1, len(weights) if weights.is_cuda else min(len(weights), BLOCK_BYTES // (4 * self.vocab_size)))
-        if self._buffer is None or self._buffer.shape[0] < rows or self._buffer.device != weights.device:
-            self._buffer = weights.new_zeros(rows, self.vocab_size)
-        return rows
+        """How many rows are summed at a time."""
+        most = len(weights) if weights.is_cuda else min(len(weights), BLOCK_BYTES // (4 * self.vocab_size))
+        return max(1, most)
+
+    def _zeros(self, rows: int, weights: torch.Tensor) -> torch.Tensor:
+        """At least so many rows (R, V) of zeros, on the device of the weights."""
+        buffer = self._buffer
+        if buffer is None or buffer.shape[0] < rows or buffer.device != weights.device:
+            with torch.inference_mode(False):  # made inside, it could not be written to outside
+                buffer = torch.zeros(rows, self.vocab_size, device=weights.device)
+        return buffer
+
+
+def _block(buffer: torch.Tensor, weights: torch.Tensor, values: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    sums = buffer[: len(weights)]  # (B, V), all zero
+    sums.scatter_add_(1, values, weights)
+    proposed = sums.gather(1, values).log()  # (B, K): of each neighbour's token
+    asked = sums.gather(1, tokens).log()  # (B, N)
+    sums.scatter_(1, values, 0.0)  # only what was touched is cleared
+    return with_floor(asked, row_floor(proposed)) if proposed.shape[1] else torch.zeros_like(asked)
