@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from goodctl.workflows.merge import MergeChoice, merge
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.neighbors import neighbors
+    from goodctl.workflows.perplexity import PerplexityChoice, perplexity
     from goodctl.workflows.recall import RecallChoice, recall
     from goodctl.workflows.selection import Selection
     from goodctl.workflows.verify import verify
@@ -43,6 +44,7 @@ _PLACES = {
     "IndexChoice": "goodctl.workflows.index_choice",
     "MergeChoice": "goodctl.workflows.merge",
     "ModelChoice": "goodctl.workflows.model_choice",
+    "PerplexityChoice": "goodctl.workflows.perplexity",
     "RecallChoice": "goodctl.workflows.recall",
     "Removal": "goodctl.datastore.removal_plan",
     "Running": "goodctl.workflows.choices",
@@ -62,6 +64,7 @@ _PLACES = {
     "log": "goodctl.datastore.history",
     "merge": "goodctl.workflows.merge",
     "neighbors": "goodctl.workflows.neighbors",
+    "perplexity": "goodctl.workflows.perplexity",
     "recall": "goodctl.workflows.recall",
     "remove": "goodctl.datastore.removal",
     "rollback": "goodctl.datastore.rollback",
@@ -79,6 +82,7 @@ __all__ = [
     "IndexChoice",
     "MergeChoice",
     "ModelChoice",
+    "PerplexityChoice",
     "RecallChoice",
     "Removal",
     "Running",
@@ -98,6 +102,7 @@ __all__ = [
     "log",
     "merge",
     "neighbors",
+    "perplexity",
     "recall",
     "remove",
     "rollback",

@@ -52,6 +52,11 @@ class Window:
         """Tokens that go through the model."""
         return self.prefix + self.stop - self.start
 
+    @property
+    def first(self) -> int:
+        """Position in the window of its first row; all positions from there on give rows."""
+        return self.prefix + self.first_row - self.start
+
 
 def windows(document: int, length: int, size: int, bos: bool) -> list[Window]:
     """Cover a document so that every token after the first is predicted once, from at least half a window of context.
@@ -78,6 +83,35 @@ def windows(document: int, length: int, size: int, bos: bool) -> list[Window]:
         start = done + 1 - -(-size // 2)
         found.append(Window(document, start, min(start + size - prefix, rows), done, prefix))
     return found
+
+
+def tokenized(model: LoadedModel, texts: Sequence[str]) -> list[Tokens]:
+    """Token ids of each text as the model's tokenizer gives them, beginning-of-text token included: (n,) int32."""
+    if not texts:
+        return []
+    ids = model.tokenizer(list(texts), add_special_tokens=True, return_attention_mask=False, verbose=False)
+    return [np.asarray(row, dtype=np.int32) for row in ids["input_ids"]]
+
+
+def windows_of(model: LoadedModel, documents: Sequence[Tokens], size: int) -> list[Window]:
+    """The windows of several documents, in order; ``size`` is the longest in tokens."""
+    bos = model.tokenizer.bos_token_id
+    return [
+        window
+        for number, tokens in enumerate(documents)
+        for window in windows(number, len(tokens), size, bos is not None and len(tokens) > 0 and int(tokens[0]) == bos)
+    ]
+
+
+def padded(documents: Sequence[Tokens], chosen: Sequence[Window]) -> npt.NDArray[np.int64]:
+    """The tokens (B, T) of some windows; what stands behind a window is never looked at."""
+    ids = np.zeros((len(chosen), max(window.length for window in chosen)), dtype=np.int64)
+    for row, window in enumerate(chosen):
+        tokens = documents[window.document]
+        ids[row, window.prefix : window.length] = tokens[window.start : window.stop]
+        if window.prefix:
+            ids[row, 0] = tokens[0]
+    return ids
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -158,10 +192,7 @@ class Encoder:
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of each text as the model's tokenizer gives them, beginning-of-text token included: (n,) int32."""
-        if not texts:
-            return []
-        ids = self.model.tokenizer(list(texts), add_special_tokens=True, return_attention_mask=False, verbose=False)
-        return [np.asarray(row, dtype=np.int32) for row in ids["input_ids"]]
+        return tokenized(self.model, texts)
 
     def encode(
         self, documents: Sequence[Tokens], on_batch: Callable[[int], None] = lambda _tokens: None
@@ -184,9 +215,7 @@ class Encoder:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         keys = np.empty((int(starts[-1]), self.key_layer.dimension), dtype=self.key_dtype)
         values = np.concatenate([tokens[1:] for tokens in documents] or [np.zeros(0, np.int32)]).astype(np.int32)
-        todo = [
-            w for d, tokens in enumerate(documents) for w in windows(d, len(tokens), self.window, self._bos(tokens))
-        ]
+        todo = windows_of(self.model, documents, self.window)
         batches = pack([window.length for window in todo], self.batch_tokens)
         while batches:
             chosen = [todo[index] for index in batches[0]]
@@ -199,26 +228,14 @@ class Encoder:
                 batches = [[left[index] for index in batch] for batch in repacked]
                 continue
             for row, window in enumerate(chosen):
-                first = window.prefix + window.first_row - window.start
                 begin = int(starts[window.document])
-                keys[begin + window.first_row : begin + window.stop] = captured[row, first : window.length]
+                keys[begin + window.first_row : begin + window.stop] = captured[row, window.first : window.length]
             del batches[0]
             on_batch(sum(window.stop - window.first_row for window in chosen))
         return keys, values, lengths
 
-    def _bos(self, tokens: Tokens) -> bool:
-        bos = self.model.tokenizer.bos_token_id
-        return bos is not None and len(tokens) > 0 and int(tokens[0]) == bos
-
     def _forward(self, documents: Sequence[Tokens], chosen: Sequence[Window]) -> npt.NDArray[np.floating]:
-        longest = max(window.length for window in chosen)
-        padded = np.zeros((len(chosen), longest), dtype=np.int64)  # what stands behind a window is never looked at
-        for row, window in enumerate(chosen):
-            tokens = documents[window.document]
-            padded[row, window.prefix : window.length] = tokens[window.start : window.stop]
-            if window.prefix:
-                padded[row, 0] = tokens[0]
-        input_ids = torch.from_numpy(padded).to(self.model.device)  # (B, T)
+        input_ids = torch.from_numpy(padded(documents, chosen)).to(self.model.device)  # (B, T)
         hidden = capture(self.model.model, self.key_layer, input_ids, None)  # (B, T, D)
         real = np.array([window.length for window in chosen])
         return self._narrow(hidden, torch.from_numpy(real).to(hidden.device))

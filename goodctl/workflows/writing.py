@@ -16,7 +16,7 @@ from goodctl.datastore.writer import Code, Writer, no_codes
 from goodctl.encoding import Encoder, Tokens
 from goodctl.errors import DamagedError, IncompatibleError, InputError, Interrupted
 from goodctl.progress import Progress
-from goodctl.workflows.blocks import Block, Position, blocks
+from goodctl.workflows.blocks import Block, Position, blocks, expected_tokens
 from goodctl.workflows.choices import Running
 from goodctl.workflows.selection import Selection, chosen_documents
 
@@ -189,7 +189,7 @@ class RowWriting:
         )
 
     def _observer(self, before: Position, block: Block) -> Callable[[int], None]:
-        total = self._expected_tokens(block.position)
+        total = expected_tokens(block.position, self.scan, self.selection, self.chosen)
         encoded = 0
 
         def observe(rows: int) -> None:
@@ -204,17 +204,6 @@ class RowWriting:
 
         observe(0)
         return observe
-
-    def _expected_tokens(self, position: Position) -> int:
-        """Tokens of the whole run, from how many the characters read so far have given."""
-        if self.chosen is not None:
-            share = len(self.chosen) / self.scan.documents
-        else:
-            share = min(1.0, (self.selection.max_documents or self.scan.documents) / self.scan.documents)
-        expected = int(position.tokens / max(position.characters, 1) * self.scan.characters * share)
-        if self.selection.max_tokens is not None:
-            expected = min(expected, self.selection.max_tokens)
-        return max(expected, position.tokens)
 
     def _token_text(self, token: int) -> str:
         return str(self.encoder.model.tokenizer.decode([token]))
