@@ -1,4 +1,4 @@
-"""What lies beside a store's repository: flat files made from it, and the last measurement of its search.
+"""What lies beside a store's repository: flat files made from it, and what was measured of its search.
 
 All of it can be made again, and is safe to delete. Where the store's folder cannot be written, it lies in the user's
 cache folder.
@@ -10,15 +10,18 @@ import contextlib
 import hashlib
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from goodctl.cache_root import cache_root
+from goodctl.datastore.description import Distances
 from goodctl.datastore.format import KEYS, VALUES
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
 
 MEASURED = "recall"
+DISTANCES = "distances"
 
 
 def shared_folder() -> Path:
@@ -45,21 +48,60 @@ def cache_bytes(store: Datastore) -> int:
 
 def record_measurement(store: Datastore, figures: dict[str, Any]) -> None:
     """Keep the figures of a measurement as the last ones; a folder that cannot be written is no error."""
-    path = _measured(store.repository)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            json.dump({**figures, "snapshot": store.version.id}, file)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+    _write(_measured(store.repository), {**figures, "snapshot": store.version.id})
 
 
 def last_measurement(store: Datastore) -> dict[str, Any] | None:
     """The figures that were measured last, on whatever version, with its ``snapshot``; None where there are none."""
+    figures = _read(_measured(store.repository))
+    return figures if figures and isinstance(figures.get("snapshot"), str) else None
+
+
+def record_distances(stores: Sequence[Datastore], distances: Distances) -> None:
+    """Keep the distances that queries meet in stores searched as one; where they cannot be written is no error."""
+    known = {"snapshots": _snapshots(stores), **distances.to_dict()}
+    _write(_distances(stores), {**known, "digest": _digest(known)})
+
+
+def known_distances(stores: Sequence[Datastore]) -> Distances | None:
+    """The distances that were kept of these very versions; None where there are none, or not as they were written."""
+    known = _read(_distances(stores)) or {}
+    try:
+        digest = known.pop("digest")
+        return (
+            Distances.from_dict(known) if (known["snapshots"], digest) == (_snapshots(stores), _digest(known)) else None
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _snapshots(stores: Sequence[Datastore]) -> list[str]:
+    return [store.version.id for store in stores]
+
+
+def _distances(stores: Sequence[Datastore]) -> Path:
+    name = hashlib.sha256("\0".join(_snapshots(stores)).encode()).hexdigest()
+    return folder_of(stores[0].repository) / f"{DISTANCES}-{name[:32]}.json"
+
+
+def _digest(known: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, figures: dict[str, Any]) -> None:
+    """Write a file as a whole, or leave what is there."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+            json.dump(figures, file)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
-        figures = json.loads(_measured(store.repository).read_text(encoding="utf-8"))
-        if isinstance(figures, dict) and isinstance(figures.get("snapshot"), str):
-            return figures
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        return figures if isinstance(figures, dict) else None
     return None
 
 

@@ -190,8 +190,16 @@ def _joined(
     texts = {token: text for segment in group for token, text in segment.tokens.items()}
     origins: tuple[Origin, ...] = tuple(origin for segment in group for origin in segment.all_origins())
     settings = first.settings if all(each.settings == first.settings for each in group) else {}
+    measured = next((each.distances for each in reversed(group) if each.distances), None)
     described = replace(
-        first, id=name, order=order, added_at=last.added_at, codes=codes, settings=settings, job=f"compact-{name}"
+        first,
+        id=name,
+        order=order,
+        added_at=last.added_at,
+        codes=codes,
+        settings=settings,
+        job=f"compact-{name}",
+        distances=measured,
     )
     written = recounted(described, target, current.location, sources=sources, origins=origins, texts=texts)
     change.put(written)

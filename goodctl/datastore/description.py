@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -83,6 +85,56 @@ class SegmentCodes:
         return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
 
 
+@dataclass(frozen=True)
+class Distances:
+    """The distances that queries meet in a version: rows of it, each asked for as if its document was not there.
+
+    Attributes:
+        rows: Rows of the version that was searched.
+        queries: How many rows were asked for.
+        firsts: Mean distance of the nearest row, squared L2.
+        spreads: For some k, in ascending order, the mean of the k-th distance less the first one, squared L2.
+    """
+
+    rows: int
+    queries: int
+    firsts: float
+    spreads: dict[int, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; the names of an object's members are strings."""
+        return {**asdict(self), "spreads": {str(k): value for k, value in self.spreads.items()}}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Distances:
+        """Read a segment's ``distances``; members of later versions are ignored.
+
+        Raises:
+            ValueError: A member is of another type, or no distance.
+        """
+        rows, queries, firsts = (stored[name] for name in ("rows", "queries", "firsts"))
+        spreads = {int(k): value for k, value in stored["spreads"].items()}
+        _check_counts({"rows of distances": rows, "queries of distances": queries})
+        _check_distances({"firsts": firsts, **{f"the spread of k {k}": value for k, value in spreads.items()}})
+        if not queries or not spreads or min(spreads) < 1 or max(spreads) > rows:
+            raise ValueError(f"{queries} queries over {rows} rows cannot have spreads for k {sorted(spreads)[:20]}")
+        return cls(rows, queries, float(firsts), {k: float(spreads[k]) for k in sorted(spreads)})
+
+
+MOST_GROWTH = 1.25
+"""A store that has this many times the rows that it was measured with, or has lost as many, is another one."""
+
+
+def distances_in_force(segments: Sequence[SegmentInfo]) -> Distances | None:
+    """What the last segment that has any says of distances; None where the rows are too many or few by now.
+
+    ``merge``, ``shard`` and ``remove`` copy descriptions, and what was measured need not hold for their result.
+    """
+    rows = sum(segment.rows for segment in segments)
+    found = next((segment.distances for segment in reversed(segments) if segment.distances), None)
+    return found if found and rows <= MOST_GROWTH * found.rows and found.rows <= MOST_GROWTH * rows else None
+
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -102,6 +154,12 @@ def _check_texts(texts: dict[str, Any]) -> None:
 def _check_counts(counts: dict[str, Any]) -> None:
     for name, value in counts.items():
         if not isinstance(value, int) or value < 0:
+            raise ValueError(f"{name} is {value!r}")
+
+
+def _check_distances(distances: dict[str, Any]) -> None:
+    for name, value in distances.items():
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value!r}")
 
 
@@ -155,6 +213,8 @@ class SegmentInfo:
         tokens: Text of the most frequent next tokens, by id, so that a store can be read without its tokenizer.
         codes: Which codec encodes its rows; None where it has no codes and is searched exactly.
         origins: The segments that it was put together or cut out of; empty where it is as its text was read.
+        distances: Those that queries met in the version that a command made, kept with the last of its segments; None
+            with others, and where they were not measured.
     """
 
     id: str
@@ -173,6 +233,7 @@ class SegmentInfo:
     tokens: dict[str, str] = field(default_factory=dict)
     codes: SegmentCodes | None = None
     origins: tuple[Origin, ...] = ()
+    distances: Distances | None = None
 
     def all_origins(self) -> tuple[Origin, ...]:
         """Where its rows come from: its origins, or the segment itself."""
@@ -185,6 +246,7 @@ class SegmentInfo:
         attributes = asdict(self)
         del attributes["id"]
         attributes["sources"], attributes["origins"] = list(attributes["sources"]), list(attributes["origins"])
+        attributes["distances"] = self.distances.to_dict() if self.distances else None
         return attributes
 
     @classmethod
@@ -195,7 +257,7 @@ class SegmentInfo:
             DamagedError: An attribute is missing or malformed.
         """
         try:
-            plain = cls.__dataclass_fields__.keys() - {"sources", "codes", "origins"}
+            plain = cls.__dataclass_fields__.keys() - {"sources", "codes", "origins", "distances"}
             known = {key: attributes[key] for key in plain if key in attributes}
             _check_hashes(known["sha256"])
             _check_counts({name: known[name] for name in ("order", "rows", "documents", "parts")})
@@ -204,7 +266,8 @@ class SegmentInfo:
             sources = tuple(SourceInfo.from_dict(source) for source in attributes["sources"])
             codes = SegmentCodes.from_dict(attributes["codes"]) if attributes.get("codes") else None
             origins = tuple(Origin.from_dict(origin) for origin in attributes.get("origins", []))
-            return cls(id=name, sources=sources, codes=codes, origins=origins, **known)
+            distances = Distances.from_dict(attributes["distances"]) if attributes.get("distances") else None
+            return cls(id=name, sources=sources, codes=codes, origins=origins, distances=distances, **known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
                 f"{where}: segment {name} has an unreadable description ({error}).",

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goodctl.datastore.content import ContentHash, Part, array_sha256
-from goodctl.datastore.description import SegmentInfo, SourceInfo
+from goodctl.datastore.description import Distances, SegmentInfo, SourceInfo, distances_in_force
 from goodctl.datastore.format import CHUNK_BYTES, Header, chunk_rows
 from goodctl.errors import DamagedError, IncompatibleError
 from tests.datastore.rows import header
@@ -91,6 +94,54 @@ def test_segment_without_an_attribute_is_damage(name: str) -> None:
     del attributes[name]
     with pytest.raises(DamagedError, match="segment abc"):
         SegmentInfo.from_dict("abc", attributes, "store")
+
+
+DISTANCES = Distances(rows=100, queries=7, firsts=1.5, spreads={1: 0.0, 2: 0.5, 16: 3.25})
+
+
+def test_distances_round_trip_through_json() -> None:
+    info = replace(segment_info(), distances=DISTANCES)
+    assert SegmentInfo.from_dict("abc", json.loads(json.dumps(info.to_dict())), "store") == info
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": None},
+        {"rows": -1},
+        {"rows": 15},
+        {"queries": 0},
+        {"queries": "7"},
+        {"firsts": float("nan")},
+        {"firsts": -1},
+        {"spreads": {}},
+        {"spreads": [1, 2]},
+        {"spreads": {"two": 1.0}},
+        {"spreads": {"0": 1.0}},
+        {"spreads": {"2": "1.0"}},
+        {"spreads": {"2": float("inf")}},
+    ],
+)
+def test_distances_that_are_none_are_damage(changes: dict[str, Any]) -> None:
+    attributes = segment_info().to_dict() | {"distances": DISTANCES.to_dict() | changes}
+    with pytest.raises(DamagedError, match="segment abc"):
+        SegmentInfo.from_dict("abc", attributes, "store")
+
+
+def test_a_store_of_before_has_no_distances() -> None:
+    attributes = segment_info().to_dict()
+    del attributes["distances"]
+    assert SegmentInfo.from_dict("abc", attributes, "store").distances is None
+
+
+@pytest.mark.parametrize(("rows", "holds"), [(79, False), (80, True), (100, True), (125, True), (126, False)])
+def test_distances_hold_while_there_are_about_as_many_rows(rows: int, holds: bool) -> None:
+    older = replace(segment_info(), rows=30, distances=replace(DISTANCES, rows=rows))
+    newer = replace(segment_info(), rows=30, distances=DISTANCES)
+    later = replace(segment_info(), rows=rows - 60)
+    assert distances_in_force([older, newer, later]) == (DISTANCES if holds else None)
+    assert distances_in_force([later]) is None
+    assert distances_in_force([]) is None
 
 
 def part_of(lengths: list[int], seed: int = 0) -> Part:
