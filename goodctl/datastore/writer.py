@@ -12,7 +12,7 @@ from typing import Any
 
 import zarr
 
-from goodctl.datastore.description import SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.description import Distances, SegmentCodes, SegmentInfo, SourceInfo
 from goodctl.datastore.format import Header
 from goodctl.datastore.parts import CODECS, SEGMENTS, copy_segment, segment_group
 from goodctl.datastore.reference import CHECKPOINT_PREFIX, MAIN
@@ -28,13 +28,27 @@ MOST_LANGUAGES = 1000
 
 _MOVING = "moving-"
 
-Code = Callable[[zarr.Group, Sequence[SegmentInfo]], Mapping[str, SegmentCodes]]
-"""Writes codes beside the keys of new segments, given a session's root group; says which codec each segment got."""
+
+@dataclass(frozen=True)
+class Coded:
+    """How new segments are searched.
+
+    Attributes:
+        codes: Segment id to its codes; segments that are searched exactly are not in it.
+        distances: That queries meet in the version with the new segments, or None.
+    """
+
+    codes: Mapping[str, SegmentCodes] = field(default_factory=dict)
+    distances: Distances | None = None
 
 
-def no_codes(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Mapping[str, SegmentCodes]:
+Code = Callable[[zarr.Group, Sequence[SegmentInfo]], Coded]
+"""Writes codes beside the keys of new segments, given a session's root group."""
+
+
+def no_codes(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Coded:
     """The default: the segments are searched exactly."""
-    return {}
+    return Coded()
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,7 @@ class Writer:
             state: As for ``checkpoint``.
             decode: Text of a token id.
             results: Counts to keep with the commit.
-            code: Writes codes; what it raises leaves the checkpoint as it is.
+            code: Writes codes, and may measure; what it raises leaves the checkpoint as it is.
 
         Returns:
             Id of the new snapshot.
@@ -165,10 +179,11 @@ class Writer:
         order = self._next_order(session.root)
         segments = [self._describe(each, order + n, decode) for n, each in enumerate(self._segments.values())]
         with translated_errors(self.repository.location, "write to"):
-            codes = code(session.root, segments)
+            coded = code(session.root, segments)
             for segment in segments:
-                group = segment_group(session.root, segment.id)
-                group.attrs.update(replace(segment, codes=codes.get(segment.id)).to_dict())
+                distances = coded.distances if segment is segments[-1] else None
+                described = replace(segment, codes=coded.codes.get(segment.id), distances=distances)
+                segment_group(session.root, segment.id).attrs.update(described.to_dict())
         metadata = {"kind": "result", "command": self.addition.command, "results": results}
         snapshot = session.commit(self.addition.message, metadata)
         self.repository.move_branch(self.branch, snapshot, expected=self._base)

@@ -44,6 +44,11 @@ class Queries:
         """Most rows that are left out for a query."""
         return int((self.last - self.first).max()) if len(self.keys) else 0
 
+    def between(self, start: int, stop: int) -> Queries:
+        """Some of the queries."""
+        these = slice(start, stop)
+        return Queries(self.keys[these], self.first[these], self.last[these], self.segments[these])
+
     def without_own_document(self, found: Found, k: int) -> Found:
         """The best k of the neighbours (B, K) that are not of the query's own document."""
         own = (found.rows >= self.first[:, None]) & (found.rows < self.last[:, None])

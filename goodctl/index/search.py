@@ -167,7 +167,7 @@ class Searcher:
         if k < 1:
             raise UsageError(f"k is {k}: it must be at least 1.", hint="Published work takes 1024.")
         found = self.find(checked, min(k, self.rows), self.settings)
-        found = self._completed(checked, found, self.settings)
+        found = self.completed(checked, found, self.settings)
         return Neighbors(found.distances, found.rows, self.values[found.rows])
 
     def places(self) -> list[Place]:
@@ -238,8 +238,8 @@ class Searcher:
         codes = [segment.info.codes for segment in self.segments if segment.info.codes]
         return max(each.error for each in codes if each.codec == codec.info.id)
 
-    def _completed(self, queries: npt.NDArray[np.float32], found: Found, settings: dict[str, Settings]) -> Found:
-        """Look into more lists for queries whose lists held fewer than k rows."""
+    def completed(self, queries: npt.NDArray[np.float32], found: Found, settings: dict[str, Settings]) -> Found:
+        """What ``find`` found, with more lists for queries whose lists held too few rows; there must be enough."""
         while (short := (found.rows == NOTHING).any(1)).any():
             if all(settings[name].nprobe >= codec.lists for name, codec in self.codecs.items()):
                 missing = int((found.rows == NOTHING).sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,18 +13,19 @@ import numpy as np
 import zarr
 
 from goodctl.corpus import Scan
-from goodctl.datastore.description import SegmentCodes, SegmentInfo, SourceInfo
+from goodctl.datastore.description import SegmentInfo, SourceInfo
 from goodctl.datastore.format import Header
 from goodctl.datastore.reference import MAIN
 from goodctl.datastore.repository import Repository
 from goodctl.datastore.store import Datastore
-from goodctl.datastore.writer import Addition, Writer
+from goodctl.datastore.writer import Addition, Coded, Writer
 from goodctl.encoding import Encoder, default_batch_tokens
 from goodctl.models.key_layer import KeyLayer
 from goodctl.models.load import LoadedModel
 from goodctl.workflows.choices import Running, Text
 from goodctl.workflows.coding import Coding
 from goodctl.workflows.index_choice import IndexChoice
+from goodctl.workflows.measuring import measured
 from goodctl.workflows.writing import RowWriting, WriteResult
 
 
@@ -94,9 +95,11 @@ class Job:
         )
         coding = Coding(self.index, self.model.device, self.current, running.report, running.interruption)
 
-        def code(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Mapping[str, SegmentCodes]:
+        def code(root: zarr.Group, segments: Sequence[SegmentInfo]) -> Coded:
             version = next(iter(repository.ancestry(repository.tip(self.branch))))
-            return coding.add(Datastore(repository.location, version, self.header, tuple(segments), repository, root))
+            new = Datastore(repository.location, version, self.header, tuple(segments), repository, root)
+            codes = coding.add(new)
+            return Coded(codes, measured(coding, new, codes))
 
         writing = RowWriting(writer, encoder, corpus, self.scan, selection, chosen, running, code)
         position, snapshot = writing.run()

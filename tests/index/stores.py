@@ -6,7 +6,8 @@ import functools
 import importlib
 import importlib.util
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ import torch
 import zarr
 
 from goodctl.datastore.codes import write_codec, write_codes
-from goodctl.datastore.description import SegmentCodes, SegmentInfo
+from goodctl.datastore.description import Distances, SegmentCodes, SegmentInfo
 from goodctl.datastore.format import KEYS, Header
 from goodctl.datastore.parts import segment_group, stored_parts
 from goodctl.datastore.repository import Repository, writer_lock
 from goodctl.datastore.segments import Rows
 from goodctl.datastore.store import Datastore
-from goodctl.datastore.writer import Code, Writer, no_codes
+from goodctl.datastore.writer import Code, Coded, Writer, no_codes
 from goodctl.index.codec import Codec, train
 from goodctl.index.search import Searcher
 from goodctl.workflows.coding import Coding
@@ -76,6 +77,7 @@ def write(
     job: str = "build",
     index: IndexChoice | str | None = None,
     codec: Codec | None = None,
+    distances: Distances | None = None,
     part_bytes: int = 2**20,
     **changes: Any,
 ) -> Datastore:
@@ -87,6 +89,7 @@ def write(
         job: Name of what is written.
         index: Gives codes as ``build`` and ``add`` would.
         codec: Gives codes of this codec instead.
+        distances: Are recorded as if they had been measured.
         part_bytes: Size of a part.
         changes: Of the header.
     """
@@ -107,26 +110,31 @@ def write(
             code = functools.partial(_chosen_codes, Coding(choice, CPU, current), repository, described)
         elif codec is not None:
             code = functools.partial(_given_codes, codec, location)
+        code = functools.partial(_with_distances, code, distances)
         writing.finish({}, decode, {"rows": writing.rows, "documents": 1, "languages": writing.languages()}, code)
     return Datastore.open(location)
 
 
 def _chosen_codes(
     coding: Coding, repository: Repository, described: Header, root: zarr.Group, segments: Sequence[SegmentInfo]
-) -> Mapping[str, SegmentCodes]:
+) -> Coded:
     version = next(iter(repository.ancestry(repository.tip())))
-    return coding.add(Datastore(repository.location, version, described, tuple(segments), repository, root))
+    return Coded(coding.add(Datastore(repository.location, version, described, tuple(segments), repository, root)))
 
 
-def _given_codes(
-    codec: Codec, location: str, root: zarr.Group, segments: Sequence[SegmentInfo]
-) -> Mapping[str, SegmentCodes]:
+def _given_codes(codec: Codec, location: str, root: zarr.Group, segments: Sequence[SegmentInfo]) -> Coded:
     write_codec(root, codec.info, codec.trained)
     for segment in segments:
         for part in stored_parts(segment_group(root, segment.id), location):
             write_codes(part.group, codec.info.id, codec.encode(part.read(KEYS), CPU))
     described = SegmentCodes(codec.info.id, "trained", 0.0, None, 0.0, None)
-    return {segment.id: described for segment in segments}
+    return Coded({segment.id: described for segment in segments})
+
+
+def _with_distances(
+    code: Code, distances: Distances | None, root: zarr.Group, segments: Sequence[SegmentInfo]
+) -> Coded:
+    return replace(code(root, segments), distances=distances)
 
 
 def trained(keys: Keys, factory: str, *, kind: str = "factory", seed: int = 0) -> Codec:
