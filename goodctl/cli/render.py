@@ -64,6 +64,8 @@ def inspected(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     table.add_row("search", _search(described))
     if last := render_search.measured(described["measured"], described["snapshot"]):
         table.add_row("recall", last)
+    if described["distances"]:
+        table.add_row("distances", render_search.distances(described["distances"]))
     table.add_row("size", f"{size(disk['version_bytes'])} in this version, {size(disk['repository_bytes'])} on disk")
     if disk["cache_bytes"]:
         table.add_row("cache", f"{size(disk['cache_bytes'])} of flat files made from the store, safe to delete")

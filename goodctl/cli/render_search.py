@@ -147,6 +147,14 @@ def codecs(described: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def distances(found: Mapping[str, Any]) -> str:
+    """The distances that queries meet in one line, for ``inspect``: at some k, or at the largest of a small store."""
+    spreads = found["spreads"]
+    shown = [k for k in ("16", "256", "1024") if k in spreads] or [max(spreads, key=int)]
+    each = ", ".join(f"k {k}: {spreads[k]:.3g}" for k in shown)
+    return f"k-th minus first, {each} ({found['queries']:,} queries at {found['rows']:,} rows)"
+
+
 def measured(figures: Mapping[str, Any] | None, snapshot: str) -> str | None:
     """The last measurement in one line, for ``inspect``; None where there is none that can be read."""
     if figures is None:

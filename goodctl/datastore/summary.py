@@ -10,7 +10,7 @@ import numpy as np
 
 from goodctl.datastore.beside import cache_bytes, last_measurement
 from goodctl.datastore.codes import CodecInfo, codec_infos
-from goodctl.datastore.description import SegmentInfo
+from goodctl.datastore.description import SegmentInfo, distances_in_force
 from goodctl.datastore.format import FORMAT_VERSION, LINE_DTYPE, OFFSET_DTYPE, SOURCE_DTYPE, VALUE_DTYPE
 from goodctl.datastore.store import Datastore
 
@@ -24,9 +24,10 @@ def summary(store: Datastore, frequent: int = 10) -> dict[str, Any]:
 
     Returns:
         JSON values: store, snapshot, written_at, message, format_version, model, key_layer, key_module, key_dtype,
-        dimension, vocabulary, window, rows, documents, languages, labels, sources, segments, codecs, measured, disk,
-        frequent_tokens, unfinished. Sizes are in bytes.
+        dimension, vocabulary, window, rows, documents, languages, labels, sources, segments, codecs, distances,
+        measured, disk, frequent_tokens, unfinished. Sizes are in bytes.
     """
+    distances = distances_in_force(store.segments)
     header, codecs = asdict(store.header), codec_infos(store.root, store.location)
     return {
         "store": store.location,
@@ -42,6 +43,7 @@ def summary(store: Datastore, frequent: int = 10) -> dict[str, Any]:
         "sources": _sources(store.segments),
         "segments": [_segment(store, segment, codecs) for segment in store.segments],
         "codecs": _codecs(store, codecs),
+        "distances": distances.to_dict() if distances else None,
         "measured": last_measurement(store),
         "disk": {
             "version_bytes": sum(_segment_bytes(store, segment, codecs) for segment in store.segments),

@@ -54,10 +54,13 @@ def test_index_recall_and_inspect(folder: Path) -> None:
     assert "ivf-sq8 by 1 codec" in inspected
     assert "at k 20, measured on this version" in inspected
     assert "safe to delete" in inspected
+    assert "k-th minus first, k 16: " in inspected
     described = json.loads(run("datastore", "inspect", "a", "--json", cwd=folder).stdout)
     assert described["codecs"][0]["kind"] == "ivf-sq8"
     assert described["segments"][0]["codes"]["decision"] == "trained"
     assert described["measured"]["snapshot"] == described["snapshot"]
+    assert described["distances"]["rows"] == described["rows"]
+    assert f"(128 queries at {described['rows']:,} rows)" in inspected
     run("datastore", "index", "a", "--index", "exact", "-q", cwd=folder)
     later = " ".join(run("datastore", "inspect", "a", cwd=folder).stdout.split())
     assert "exact: no codes are stored" in later
