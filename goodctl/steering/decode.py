@@ -130,7 +130,8 @@ class Decoder:
             going = np.ones(len(texts), dtype=bool)
             for number in range(sampling.max_new_tokens):
                 inputs = _chosen(logits, streams[0].queries(), first, device)
-                self._check(inputs, batch, prompt_of if not number else prompt_of[first])
+                # The first rows are prompts, later ones continuations.
+                self._check(inputs, batch, prompt_of[first] if number else first)
                 step = self._step(number, inputs, rows, going, numbers[:, number])
                 yield step
                 going = going & ~np.isin(step.tokens, [FINISHED, *self.ends])
