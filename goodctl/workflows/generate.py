@@ -174,7 +174,7 @@ class _Job:
         done = max(start for start in self._starts() if start <= lines)
         cut_to(out, done)
         cut_to(self.choice.explanations, min(done, self.choice.explain))
-        if done:
+        if 0 < done < len(self.file.prompts):
             self._say(f"going on after {done:,} of {len(self.file.prompts):,} prompts")
         return done
 
