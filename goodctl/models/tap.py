@@ -52,7 +52,7 @@ class Tap:
             hidden = hidden.last_hidden_state
         while isinstance(hidden, tuple | list) and hidden:
             hidden = hidden[0]
-        self._seen = hidden.clone()
+        self._seen = hidden.detach().clone()
 
     def forget(self) -> None:
         """Let go of the states."""

@@ -39,8 +39,14 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the new states (B, H, T, D) behind the others; gives all of them."""
+        """Write the new states (B, H, T, D) behind the others; gives all of them.
+
+        Raises:
+            IndexError: There is no room left; written nevertheless, the states would be lost without a sound.
+        """
         end = self._filled + key_states.shape[-2]
+        if end > self._key_buffer.shape[-2]:
+            raise IndexError(f"{end} tokens in a cache with room for {self._key_buffer.shape[-2]}")
         self._key_buffer[..., self._filled : end, :] = key_states
         self._value_buffer[..., self._filled : end, :] = value_states
         self._filled = end

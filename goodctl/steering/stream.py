@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from goodctl.errors import IncompatibleError
 from goodctl.models.key_layer import KeyLayer
 from goodctl.models.tap import Tap, tapped
 from goodctl.steering.cache import can_repeat, new_cache, repeated
@@ -106,6 +107,11 @@ class Stream:
             use_cache=True,
             **{name: value for name, value in given.items() if name in known},
         )
-        self._cache = output.past_key_values
+        self._cache = getattr(output, "past_key_values", None)
+        if self._cache is None:
+            raise IncompatibleError(
+                f"{type(self.model).__name__} keeps no attention cache, so goodctl cannot decode with it.",
+                hint="Use a model with attention; purely recurrent ones, such as Mamba and RWKV, have none.",
+            )
         logits: torch.Tensor = output.logits
         return logits[:, -1]  # (B, V)

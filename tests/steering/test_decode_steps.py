@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from goodctl.errors import GoodctlError
+from goodctl.errors import GoodctlError, IncompatibleError
 from goodctl.models.load import LoadedModel
 from goodctl.steering.decode import FINISHED, Sampling
 from goodctl.steering.methods import DExperts, Ensemble, Inputs
 from goodctl.steering.search import Side
+from tests.fakes.tiny import VOCABULARY
 from tests.steering.decoding import PROMPTS, TEMPERATURE, batch, decoder, loaded, memory, side, written
 from tests.steering.searching import Memory, Queries
 
@@ -103,6 +106,13 @@ class TestNoNumbers:
         with Nan(loaded().model, at, rows):
             again = list(decoder(loaded(), ends=ends).decode(batch(PROMPTS)))
         assert written(iter(again), 3) == written(iter(usual), 3)
+
+
+def test_a_model_without_an_attention_cache() -> None:
+    config = AutoConfig.for_model("mamba", vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, state_size=4)
+    recurrent = dataclasses.replace(loaded(), model=AutoModelForCausalLM.from_config(config).eval())
+    with pytest.raises(IncompatibleError, match="MambaForCausalLM keeps no attention cache"):
+        list(decoder(recurrent).decode(batch(PROMPTS)))
 
 
 def hooks(model: LoadedModel) -> int:
