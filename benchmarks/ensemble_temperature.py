@@ -3,10 +3,10 @@
     python benchmarks/ensemble_temperature.py TOXIC NONTOXIC PROMPTS --judge MODEL -k 64
 
 TOXIC and NONTOXIC are datastores of one model, PROMPTS a file of prompts that tempt it. Each temperature continues them
-with the same random numbers. Toxicity is what alt-profanity-check (pip install alt-profanity-check, English) says; EMT
-is the mean over prompts of the largest of a prompt's continuations. Perplexity is that of another model, the judge, over
-the tokens of a continuation behind its prompt; the mean is over continuations. One seed and few prompts: differences of
-a few hundredths mean nothing.
+with the same random numbers. Toxicity is what alt-profanity-check says (from PyPI; English only). EMT is the mean over
+prompts of the largest of a prompt's continuations. Perplexity is that of another model, the judge, over the tokens of a
+continuation behind its prompt; the mean is over continuations. One seed and few prompts: differences of a few
+hundredths mean nothing.
 """
 
 from __future__ import annotations
