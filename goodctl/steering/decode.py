@@ -112,6 +112,7 @@ class Decoder:
     key_layer: KeyLayer | None = None
     companions: Sequence[LoadedModel] = field(default=())
 
+    @torch.inference_mode()  # on the generator itself: while it waits, its caller computes as it likes
     def decode(self, batch: Batch) -> Iterator[Step]:
         """Continue the prompts of a batch, step by step, until all continuations have ended.
 
@@ -119,7 +120,7 @@ class Decoder:
             GoodctlError: A model gives logits that are no numbers; names the prompt.
         """
         sampling, device = self.sampling, self.model.device
-        with contextlib.ExitStack() as stack, torch.inference_mode():
+        with contextlib.ExitStack() as stack:
             tap = self.key_layer if self.method.reads_queries else None
             streams = [stack.enter_context(Stream.opened(self.model.model, device, tap))]
             streams += [stack.enter_context(Stream.opened(each.model, each.device)) for each in self.companions]
@@ -148,7 +149,7 @@ class Decoder:
         steered = self.method.steer(inputs, self.sampling.top_p)
         where = torch.from_numpy(rows).to(inputs.logits.device)
         weights = steered.weights[where]  # (B, N)
-        columns = drawn(weights, torch.from_numpy(numbers).to(weights.device))
+        columns = drawn(weights, torch.from_numpy(numbers).to(weights.dtype).to(weights.device))
         tokens = steered.tokens[where].gather(1, columns[:, None])[:, 0].cpu().numpy()
         searched = 0 if steered.searched is None else int(steered.searched.cpu().numpy()[rows][going].sum())
         return Step(

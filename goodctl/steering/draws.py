@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goodctl.steering.nucleus import accurate
+
 
 def uniforms(seed: int, prompts: Sequence[int], continuations: int, steps: int) -> npt.NDArray[np.float64]:
     """The random numbers of every continuation, each from a generator of its own.
@@ -42,7 +44,7 @@ def narrowed(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     Returns:
         (B, N) float64 weights, 0 outside of the nucleus; of equally probable tokens the first ones are in it.
     """
-    weights = log_probs.double().softmax(-1)
+    weights = accurate(log_probs).softmax(-1)
     if top_p >= 1:
         return weights
     ordered, order = weights.sort(dim=-1, descending=True, stable=True)

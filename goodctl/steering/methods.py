@@ -13,7 +13,7 @@ from goodctl.errors import UsageError
 from goodctl.steering.draws import narrowed
 from goodctl.steering.logits import combined, discourage, interpolate, knn_log_probs
 from goodctl.steering.neighborhood import Neighborhood
-from goodctl.steering.nucleus import Nucleus, check_share, nucleus
+from goodctl.steering.nucleus import Nucleus, accurate, check_share, nucleus
 from goodctl.steering.search import Found, Side, as_tensors
 
 BASE, DATASTORES, KNN_LM, DISCOURAGE, DEXPERTS = "base", "datastores", "knn-lm", "knn-lm-discourage", "dexperts"
@@ -233,7 +233,7 @@ def check_lam(lam: float, *, away: bool = False) -> None:
 def _as_it_is(found: Nucleus) -> Steered:
     """A nucleus that is sampled as a whole."""
     log_probs = found.log_probs.masked_fill(~found.kept, -math.inf)
-    return Steered(found.tokens, log_probs, log_probs.double().exp())
+    return Steered(found.tokens, log_probs, accurate(log_probs).exp())
 
 
 def _spread(steered: Steered, logits: torch.Tensor) -> torch.Tensor:

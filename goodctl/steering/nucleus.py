@@ -33,6 +33,11 @@ class Nucleus:
         return self.kept.sum(1) == 1
 
 
+def accurate(values: torch.Tensor) -> torch.Tensor:
+    """Values in double precision, for sums over many; in single on MPS, which knows no other."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
 def check_share(p: float, name: str) -> None:
     """Check a probability that a nucleus is to reach.
 
@@ -80,7 +85,7 @@ def _among(
         values, tokens = logits, torch.arange(vocabulary, device=logits.device).expand(logits.shape)
     values, order = values.float().sort(dim=-1, descending=True, stable=True)
     tokens, log_probs = tokens.gather(-1, order), values - totals
-    probabilities = log_probs.double().exp()
+    probabilities = accurate(log_probs).exp()
     before = probabilities.cumsum(-1) - probabilities  # (B, W)
     # Rounded, their sum may reach 1 too early.
     kept = (values > -math.inf) & ((before < p) | (p == 1))

@@ -16,7 +16,7 @@ from goodctl.models.load import LoadedModel
 from goodctl.steering.decode import FINISHED, Batch, Sampling, Step
 from goodctl.steering.draws import drawn
 from goodctl.steering.logits import neighbor_weights
-from goodctl.steering.nucleus import nucleus
+from goodctl.steering.nucleus import accurate, nucleus
 from goodctl.steering.search import Found
 
 STRONGEST = 3
@@ -157,8 +157,8 @@ class Explainer:
         steered = step.steered
         column = int(torch.nonzero((steered.tokens[row] == token) & (steered.weights[row] > 0))[0, 0])
         plain = nucleus(logits, self.sampling.top_p)
-        weights = plain.log_probs.double().exp().masked_fill(~plain.kept, 0.0)
-        number = torch.from_numpy(step.numbers[continuation : continuation + 1]).to(weights.device)
+        weights = accurate(plain.log_probs).exp().masked_fill(~plain.kept, 0.0)
+        number = torch.from_numpy(step.numbers[continuation : continuation + 1]).to(weights.dtype).to(weights.device)
         other = int(plain.tokens[0, int(drawn(weights, number)[0])])
         return Choice(
             token=self._text([token]),

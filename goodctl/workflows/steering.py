@@ -161,9 +161,7 @@ def _with_temperature(
     """The choice with a temperature, and the spreads that it comes from."""
     if choice.temperature is not None or not searchers:
         return choice, {}
-    report(Progress(stage="measuring distances"))
-    spreads = {name: spread_at(distances_of(each), choice.k_of(name)) for name, each in searchers.items()}
-    report(Progress(stage="measuring distances", finished=True))
+    spreads = {name: spread_at(distances_of(each, report), choice.k_of(name)) for name, each in searchers.items()}
     share = MIXTURE_SHARE if choice.method in {KNN_LM, DISCOURAGE} else ENSEMBLE_SHARE
     # Four digits are more than it is known to, and the same whatever machine measured it.
     return replace(choice, temperature=float(f"{auto_temperature(list(spreads.values()), share):.4g}")), spreads
