@@ -318,3 +318,15 @@ def test_what_cannot_be_measured(tmp_path: Path, tiny: str, other_tiny: str) -> 
         with pytest.raises(UsageError):
             PerplexityChoice(**wrong)
     assert PerplexityChoice(("a",)).steering() == SteeringChoice("knn-lm", store=("a",))
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_perplexity_of_the_cpu_but_for_rounding(tmp_path: Path, tiny: str) -> None:
+    held_out = text(lines(tmp_path, "held.txt", HELD_OUT))
+    choice = PerplexityChoice((stored(tmp_path, tiny),), k=10, temperature=1.0)
+    cpu, cuda = (
+        perplexity(held_out, ModelChoice(tiny, device=each, precision="fp32"), choice) for each in ("cpu", "cuda")
+    )
+    assert cuda.device.startswith("cuda")
+    assert cuda.total.base == pytest.approx(cpu.total.base, rel=1e-3)
+    assert cuda.total.knn == pytest.approx(cpu.total.knn, rel=1e-2)
