@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.neighbors import neighbors
     from goodctl.workflows.perplexity import PerplexityChoice, perplexity
+    from goodctl.workflows.processor import SteeringProcessor
     from goodctl.workflows.recall import RecallChoice, recall
     from goodctl.workflows.selection import Selection
     from goodctl.workflows.verify import verify
@@ -50,6 +51,7 @@ _PLACES = {
     "Running": "goodctl.workflows.choices",
     "Searcher": "goodctl.index.search",
     "Selection": "goodctl.workflows.selection",
+    "SteeringProcessor": "goodctl.workflows.processor",
     "Text": "goodctl.workflows.choices",
     "add": "goodctl.workflows.build",
     "branches": "goodctl.datastore.names",
@@ -88,6 +90,7 @@ __all__ = [
     "Running",
     "Searcher",
     "Selection",
+    "SteeringProcessor",
     "Text",
     "add",
     "branches",

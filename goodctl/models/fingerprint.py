@@ -89,12 +89,31 @@ def fingerprint(source: ModelSource, tokenizer: Any, report: Report = silent) ->
         NotFoundError: The folder has no weights.
         DamagedError: A file cannot be read as what it should be.
     """
-    files = weight_files(source.folder)
     return Fingerprint(
-        config=origin(source.folder) or _hash_config(source.folder / "config.json"),
+        config=config_hash(source),
         tokenizer=_hash_tokenizer(tokenizer),
-        weights=remembered_hash("weights", files, lambda: hash_weights(files, report)),
+        weights=weights_hash(source, report),
     )
+
+
+def config_hash(source: ModelSource) -> str:
+    """The configuration's part of the fingerprint.
+
+    Raises:
+        DamagedError: The file cannot be read as what it should be.
+    """
+    return origin(source.folder) or _hash_config(source.folder / "config.json")
+
+
+def weights_hash(source: ModelSource, report: Report = silent) -> str:
+    """The weights' part of the fingerprint.
+
+    Raises:
+        NotFoundError: The folder has no weights.
+        DamagedError: A file cannot be read as what it should be.
+    """
+    files = weight_files(source.folder)
+    return remembered_hash("weights", files, lambda: hash_weights(files, report))
 
 
 def _hash_config(path: Path) -> str:

@@ -97,17 +97,21 @@ def load_model(
     weight_files(source.folder)
     tokenizer = load_tokenizer(source, trust_remote_code)
     model = _model(source, chosen_precision, trust_remote_code).to(chosen).eval().requires_grad_(False)
-    text = model.config.get_text_config()
-    head = model.get_output_embeddings()
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         source=source,
         device=chosen,
         precision=chosen_precision,
-        vocabulary=int(text.vocab_size if head is None else head.weight.shape[0]),
-        window=_window(text),
+        vocabulary=vocabulary_of(model),
+        window=_window(model.config.get_text_config()),
     )
+
+
+def vocabulary_of(model: Any) -> int:
+    """How many logits a causal language model gives."""
+    head = model.get_output_embeddings()
+    return int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
 
 
 def _config(source: ModelSource, trust_remote_code: bool) -> Any:

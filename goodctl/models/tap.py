@@ -20,6 +20,11 @@ class Tap:
         self._key_layer = key_layer
         self._seen: Any = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no forward pass has come by since it was made or told to forget."""
+        return self._seen is None
+
     def states(self, batch: int) -> torch.Tensor:
         """The hidden states (B, T, D) of the last forward pass, in the model's dtype and on its device.
 

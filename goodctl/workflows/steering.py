@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from goodctl.datastore.format import Header
 from goodctl.errors import IncompatibleError, UsageError
 from goodctl.index.calibrate import auto_temperature, distances_of, spread_at
@@ -83,23 +85,13 @@ class Steering:
         if self.searchers:
             header = next(iter(self.searchers.values())).header
             layer = find_key_layer(model.model, header.key_layer)
-            _check_fits(header, layer, model, next(iter(self.searchers.values())).stores[0].location)
+            where = next(iter(self.searchers.values())).stores[0].location
+            check_fits(header, layer, model.vocabulary, model.name, where)
         return Loaded(model, self.method(), layer, tuple(experts.values()))
 
     def method(self) -> Method:
         """The method over the open stores."""
-        choice = self.choice
-        sides = {
-            name: Side(name, searcher, choice.k_of(name), choice.temperature or 1.0)
-            for name, searcher in self.searchers.items()
-        }
-        if choice.method == BASE:
-            return Base()
-        if choice.method == DEXPERTS:
-            return DExperts(tuple(self.experts), choice.alpha, choice.filter_p)
-        if choice.method in {KNN_LM, DISCOURAGE}:
-            return KnnLm(sides["store"], choice.lam, away=choice.method == DISCOURAGE)
-        return Ensemble(sides.get("toxic"), sides.get("nontoxic"), choice.alpha, choice.filter_p)
+        return method_of(self.choice, self.searchers)
 
 
 @dataclass(frozen=True)
@@ -133,30 +125,66 @@ def prepare(choice: SteeringChoice, model: ModelChoice, *, check: bool = False, 
         IncompatibleError: A store is of another model, vocabulary or key layer.
         UsageError: A store has no rows, or no model is named.
     """
-    device = choose_device(model.device)
     report(Progress(stage="opening the stores")) if choice.stores() else None
-    searchers = {
-        name: Searcher.open(stores, fidelity=choice.fidelity, device=device, check=check)
-        for name, stores in choice.stores().items()
-    }
-    for searcher in searchers.values():
-        _check_rows(searcher)
-    first = next(iter(searchers.values()), None)
-    for searcher in searchers.values():
-        check_same_keys(next(iter(searchers.values())).stores[0], searcher.stores[0])
-    identity = identify(_base(model, first), report)
+    searchers = open_stores(choice, choose_device(model.device), check=check)
+    identity = identify(_base(model, next(iter(searchers.values()), None)), report)
     for searcher in searchers.values():
         for store in searcher.stores:
             check_same_model(store.header, identity, store.location)
     experts = {name: identify(replace(model, model=path, revision=None)) for name, path in choice.experts().items()}
     report(Progress(stage="opening the stores", finished=True)) if choice.stores() else None
     languages = [segment.info.language for each in searchers.values() for segment in each.segments]
-    settled, measured = _with_temperature(published(choice, languages), searchers, report)
+    settled, measured = with_temperature(published(choice, languages), searchers, report)
     return Steering(settled, identity, searchers, experts, measured)
 
 
-def _with_temperature(
-    choice: SteeringChoice, searchers: Mapping[str, Searcher], report: Report
+def open_stores(choice: SteeringChoice, device: torch.device, *, check: bool = False) -> dict[str, Searcher]:
+    """Open the stores of all sides.
+
+    Args:
+        choice: Names them.
+        device: Where exact search computes.
+        check: Compare all that is read with its recorded hash.
+
+    Returns:
+        Side name to its stores, for the sides that there are.
+
+    Raises:
+        NotFoundError: There is no such store or version.
+        IncompatibleError: The sides' keys cannot be compared.
+        UsageError: A store has no rows.
+    """
+    searchers = {
+        name: Searcher.open(stores, fidelity=choice.fidelity, device=device, check=check)
+        for name, stores in choice.stores().items()
+    }
+    for searcher in searchers.values():
+        _check_rows(searcher)
+        check_same_keys(next(iter(searchers.values())).stores[0], searcher.stores[0])
+    return searchers
+
+
+def method_of(choice: SteeringChoice, searchers: Mapping[str, Searcher]) -> Method:
+    """The method over open stores.
+
+    Args:
+        choice: With the temperature that holds, where there are stores.
+        searchers: Side name to its stores.
+    """
+    sides = {
+        name: Side(name, searcher, choice.k_of(name), choice.temperature or 1.0) for name, searcher in searchers.items()
+    }
+    if choice.method == BASE:
+        return Base()
+    if choice.method == DEXPERTS:
+        return DExperts(tuple(choice.experts()), choice.alpha, choice.filter_p)
+    if choice.method in {KNN_LM, DISCOURAGE}:
+        return KnnLm(sides["store"], choice.lam, away=choice.method == DISCOURAGE)
+    return Ensemble(sides.get("toxic"), sides.get("nontoxic"), choice.alpha, choice.filter_p)
+
+
+def with_temperature(
+    choice: SteeringChoice, searchers: Mapping[str, Searcher], report: Report = silent
 ) -> tuple[SteeringChoice, dict[str, float]]:
     """The choice with a temperature, and the spreads that it comes from."""
     if choice.temperature is not None or not searchers:
@@ -180,11 +208,23 @@ def _check_rows(searcher: Searcher) -> None:
         raise UsageError(f"{store} has no rows to search.", hint=f"Add text: goodctl datastore add {store} TEXT")
 
 
-def _check_fits(header: Header, layer: KeyLayer, model: LoadedModel, where: str) -> None:
-    if header.vocabulary != model.vocabulary or header.dimension != layer.dimension:
+def check_fits(header: Header, layer: KeyLayer, vocabulary: int, model: str, where: str) -> None:
+    """Check that a store is for such a vocabulary and such keys.
+
+    Args:
+        header: Of the store.
+        layer: Where the model has its keys.
+        vocabulary: Its logits.
+        model: Its name, for the message.
+        where: The store's place.
+
+    Raises:
+        IncompatibleError: It is for others.
+    """
+    if header.vocabulary != vocabulary or header.dimension != layer.dimension:
         raise IncompatibleError(
-            f"{where} is for {header.vocabulary:,} tokens and keys of dimension {header.dimension}; {model.name} has "
-            f"{model.vocabulary:,} and {layer.dimension}.",
+            f"{where} is for {header.vocabulary:,} tokens and keys of dimension {header.dimension}; {model} has "
+            f"{vocabulary:,} and {layer.dimension}.",
             hint=f"Use the store's own model: --model {header.model['name']}",
         )
 

@@ -140,7 +140,7 @@ class TestEnds:
     """A continuation ends with a token that ends a text."""
 
     def test_each_ends_where_it_would_alone(self) -> None:
-        method = Ensemble(side("toxic", memory("gpt2", 1)), None, 1.0, 0.9)
+        method = Ensemble(side("toxic", memory("gpt2", 1)), None, 1.0, 1.0)
         for chosen in (None, method):
             steps = list(decoder(loaded(), chosen, ends=ENDS).decode(batch(PROMPTS)))
             tokens = written(iter(steps), 3)
@@ -151,6 +151,7 @@ class TestEnds:
             assert [step.choices for step in steps] == [
                 sum(length > number for length in lengths) for number in range(max(lengths))
             ]
+            assert [step.searched for step in steps] == [step.choices if chosen else 0 for step in steps]
             assert all(each[-1] in ENDS for texts in tokens for each in texts if len(each) < 12)
             assert not any(token in ENDS for texts in tokens for each in texts for token in each[:-1])
 
