@@ -4,7 +4,8 @@
 
 STORE is searched exactly. TEXTFILEs hold text that is not in it, one document a line, a language each; of each file
 random documents are taken until their tokens reach the limit. A temperature is a share of the mean spread of the
-store's distances: of the k-th less the first. Perplexities are over all tokens, and over those of each file.
+store's distances, of the k-th less the first, or what goodctl takes for this k by itself. Perplexities are over all
+tokens, and over those of each file.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from goodctl.workflows.likelihoods import Figures, Likelihoods
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.predicting import Predictor
 from goodctl.workflows.selection import Selection
-from goodctl.workflows.steering import MIXTURE_SHARE, prepare
+from goodctl.workflows.steering import prepare
 from goodctl.workflows.steering_choice import SteeringChoice
 
+AUTO = "auto"
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-Sums = dict[tuple[int, float], Likelihoods]
+Sums = dict[tuple[int, str], Likelihoods]
+"""k and share to what they give."""
 
 
 def shuffled(file: Path, seed: int) -> Iterator[Document]:
@@ -42,12 +45,16 @@ def shuffled(file: Path, seed: int) -> Iterator[Document]:
 
 def measured(options: Any) -> tuple[Sums, dict[int, float], int]:
     """What each k and share gives, the spread of each k, and the rows that were searched."""
-    steering = SteeringChoice(KNN_LM, store=(options.store,), k=max(options.k), temperature=1.0, fidelity=EXACT)
-    prepared = prepare(steering, ModelChoice(options.model, device=options.device, precision=options.precision))
+    steering = SteeringChoice(KNN_LM, store=(options.store,), k=max(options.k), lam=options.lam, fidelity=EXACT)
+    model = ModelChoice(options.model, device=options.device, precision=options.precision)
+    prepared = prepare(steering, model)
     searcher = prepared.searchers["store"]
     distances = distances_of(searcher)
     spreads = {k: spread_at(distances, k) for k in options.k}
-    sums = {(k, share): Likelihoods(share * spreads[k], options.lam) for k in options.k for share in options.shares}
+    temperatures = {(k, f"{share:g}"): share * spreads[k] for k in options.k for share in options.shares}
+    for k in options.k:
+        temperatures[k, AUTO] = prepare(replace(steering, k=k), model).choice.temperature or 1.0
+    sums = {at: Likelihoods(temperature, options.lam) for at, temperature in temperatures.items()}
     loaded = prepared.load()
     assert isinstance(loaded.method, KnnLm)
     predictor = Predictor(loaded.model, searcher.header.window, loaded.method.store, loaded.key_layer)
@@ -98,7 +105,6 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--max-tokens", type=int, default=4000, help="of each file (default: %(default)s)")
     options.add_argument("--seed", type=int, default=0, help="chooses which documents (default: %(default)s)")
     chosen = options.parse_args(arguments)
-    chosen.shares = sorted({*chosen.shares, MIXTURE_SHARE})
 
     sums, spreads, rows = measured(chosen)
     some = next(iter(sums.values()))
@@ -106,15 +112,13 @@ def main(arguments: list[str] | None = None) -> None:
     table = [row("-", "base model", "-", base, base[""])]
     claims = [Claim("rows", rows), Claim("tokens", some.tokens)]
     for k in chosen.k:
-        found = {share: perplexities(sums[k, share], "knn") for share in chosen.shares}
-        table += [
-            row(str(k), f"{share:g}", f"{sums[k, share].temperature:.3g}", found[share], base[""]) for share in found
-        ]
+        found = {share: perplexities(sums[k, share], "knn") for each, share in sums if each == k}
+        table += [row(str(k), share, f"{sums[k, share].temperature:.3g}", found[share], base[""]) for share in found]
         best = min(found, key=lambda share: found[share][""])
         claims += [
             Claim(f"k {k}: spread", spreads[k]),
-            Claim(f"k {k}: best share", best),
-            Claim(f"k {k}: automatic/best", found[MIXTURE_SHARE][""] / found[best][""], "<= 1.02"),
+            Claim(f"k {k}: best temperature", sums[k, best].temperature),
+            Claim(f"k {k}: automatic/best", found[AUTO][""] / found[best][""], "<= 1.02"),
         ]
     report(chosen, table, claims)
 

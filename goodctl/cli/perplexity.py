@@ -34,8 +34,8 @@ def perplexity(
 ) -> None:
     """Measure the perplexity of text under a model, and with a datastore's neighbours (kNN-LM): does the store help?
 
-    Every token of a document but the first is predicted once, from at least half a window of context. The text must not
-    be in the store; where it is, that is said.
+    Every token of a document but the first is predicted once, from at least half a window of context; with a store the
+    window is that of its keys. The text must not be in the store; where it is, that is said.
     """
     from goodctl.cli import render_perplexity, sizes
     from goodctl.cli.progress import drawn
