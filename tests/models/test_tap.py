@@ -84,6 +84,18 @@ def test_the_hook_goes_after_an_exception() -> None:
         tap.states(2)
 
 
+def test_it_tells_whether_a_pass_came_by() -> None:
+    model = model_of("gpt2")
+    with torch.inference_mode(), tapped(model, find_key_layer(model, "ffn-input")) as tap:
+        assert tap.is_empty
+        model(input_ids=IDS)
+        assert not tap.is_empty
+        tap.forget()
+        assert tap.is_empty
+        model(input_ids=IDS)
+        assert not tap.is_empty
+
+
 def test_two_taps_do_not_disturb_each_other() -> None:
     model = model_of("gpt2")
     layers = [find_key_layer(model, name) for name in ("ffn-input", "layer-output")]

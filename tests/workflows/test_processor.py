@@ -124,6 +124,19 @@ def test_greedy_is_greedy_by_hand(model: Any, places: dict[str, str], options: d
         assert generated(model, used, [TEXTS[1]], do_sample=False) == [expected[1]]
 
 
+def test_texts_end_where_they_would_by_hand(model: Any, places: dict[str, str]) -> None:
+    """The others go on, steered as before."""
+    by_hand = ByHand(model, places)
+    whole = [by_hand.greedy(text) for text in TEXTS]
+    end = whole[0][2]
+    expected = [tokens[: tokens.index(end) + 1] if end in tokens else tokens for tokens in whole]
+    with processor(model, places) as used:
+        given = generated(model, used, do_sample=False, eos_token_id=end, pad_token_id=0)
+    longest = max(map(len, expected))
+    assert len({len(tokens) for tokens in expected}) > 1
+    assert given == [[*tokens, *[0] * (longest - len(tokens))] for tokens in expected]
+
+
 def test_it_steers(model: Any, places: dict[str, str]) -> None:
     with processor(model, places) as used:
         steered = generated(model, used, do_sample=False)
