@@ -93,7 +93,7 @@ class Distances:
         rows: Rows of the version that was searched.
         queries: How many rows were asked for.
         firsts: Mean distance of the nearest row, squared L2.
-        spreads: For some k, in ascending order, the mean of the k-th distance less the first one, squared L2.
+        spreads: For some k, in ascending order, the median of the k-th distance less the first one, squared L2.
     """
 
     rows: int

@@ -37,7 +37,8 @@ def measure_distances(
         on_step: Called before each search.
 
     Returns:
-        Means over the queries; None where without a query's own document no rows are left.
+        Medians over the queries, and the mean first distance; None where without a query's own document no rows are
+        left.
     """
     asked = sample_queries(searcher.segments, searcher.first_rows, _shared_out(searcher, queries), seed)
     ladder = [k for k in LADDER if k <= searcher.rows - asked.excluded]
@@ -49,7 +50,8 @@ def measure_distances(
         on_step()
         found.append(_distances(searcher, asked.between(start, start + BATCH), ladder[-1], asked.excluded)[:, columns])
     distances = np.concatenate(found)
-    spreads = (distances - distances[:, :1]).mean(0)
+    # The median: keys of first tokens are far from all others, and a few such queries would outweigh the rest.
+    spreads = np.median(distances - distances[:, :1], axis=0)
     return Distances(
         rows=searcher.rows,
         queries=len(distances),
@@ -129,7 +131,7 @@ def distances_of(searcher: Searcher, report: Report = silent) -> Distances:
 
 
 def auto_temperature(spreads: Sequence[float], share: float) -> float:
-    """A temperature on the scale of the distances: a share of the mean spread.
+    """A temperature on the scale of the distances: a share of the mean of the sides' spreads.
 
     Args:
         spreads: Of each side that votes, at the k in use; squared L2.

@@ -98,7 +98,9 @@ class Stream:
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         self._batch = len(ids)
-        given = {"position_ids": positions, "logits_to_keep": 1}
+        # By its index: a slice is no matrix, and torch would copy the head's weights for every row to multiply it.
+        last = torch.tensor([ids.shape[1] - 1], device=ids.device)
+        given = {"position_ids": positions, "logits_to_keep": last}
         known = inspect.signature(self.model.forward).parameters
         output = self.model(
             input_ids=ids,

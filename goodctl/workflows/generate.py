@@ -277,9 +277,7 @@ class _Job:
     def _moved(self, done: int, batch: Written) -> None:
         total = self.written.and_(batch)
         rate = total.tokens / max(total.seconds, 1e-9)
-        share = (
-            "" if self.prepared.choice.method in {BASE, DEXPERTS} else f", {1 - total.share:.0%} skipped"
-        )
+        share = "" if self.prepared.choice.method in {BASE, DEXPERTS} else f", {1 - total.share:.0%} skipped"
         self._progress(done, detail=f"{rate:,.0f} tokens/s{share}")
 
     def _progress(self, done: int, *, finished: bool = False, detail: str = "") -> None:

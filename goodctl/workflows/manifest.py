@@ -65,7 +65,7 @@ class Manifest:
         device: Where it ran.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         halvings: Batches that did not fit into memory.
-        measured: What the temperature comes from: side to the mean of k-th minus first distance.
+        measured: What the temperature comes from: side to the median of k-th minus first distance.
         versions: Of programs.
         begun_at: ISO 8601, UTC.
         finished_at: The same, or None while it goes on.

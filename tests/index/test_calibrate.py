@@ -35,7 +35,7 @@ def expected(data: Keys, asked: range) -> Distances:
     own = np.arange(len(data)) // DOCUMENT == (np.array(asked) // DOCUMENT)[:, None]
     ordered = np.sort(np.where(own, np.inf, distances), axis=1)
     ladder = [k for k in (2**power for power in range(13)) if k <= len(data) - DOCUMENT]
-    spreads = {k: float((ordered[:, k - 1] - ordered[:, 0]).mean()) for k in ladder}
+    spreads = {k: float(np.median(ordered[:, k - 1] - ordered[:, 0])) for k in ladder}
     return Distances(len(data), len(asked), float(ordered[:, 0].mean()), spreads)
 
 
