@@ -50,7 +50,7 @@ def perplexities(judge: LoadedModel, prompt: str, texts: list[str]) -> list[floa
 
 def toxicities(texts: list[str]) -> np.ndarray[Any, Any]:
     """What the classifier says of each text."""
-    from profanity_check import predict_prob  # type: ignore[import-not-found]
+    from profanity_check import predict_prob
 
     return np.asarray(predict_prob(texts))
 

@@ -3,8 +3,8 @@
     python benchmarks/knn_temperature.py STORE TEXTFILE... [--max-tokens 4000]
 
 STORE is searched exactly. TEXTFILEs hold text that is not in it, one document a line, a language each; of each file
-random documents are taken until their tokens reach the limit. A temperature is a share of the mean spread of the
-store's distances, of the k-th less the first, or what goodctl takes for this k by itself. Perplexities are over all
+random documents are taken until their tokens reach the limit. A temperature is a share of the store's spread, the
+median of the k-th distance less the first, or what goodctl takes for this k by itself. Perplexities are over all
 tokens, and over those of each file.
 """
 

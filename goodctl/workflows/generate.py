@@ -19,7 +19,7 @@ from goodctl.steering.methods import BASE, DEXPERTS
 from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
-from goodctl.workflows.lines import append, complete_lines, cut_to
+from goodctl.workflows.lines import alone, append, complete_lines, cut_to, prepare_folder
 from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
@@ -84,7 +84,7 @@ def generate(
         running: Who may stop it, and who sees progress.
 
     Raises:
-        ExistsError: The output is there already, of other settings.
+        ExistsError: The output is there already, of other settings, or another run is writing it.
         InputError: The prompts cannot be read.
         IncompatibleError: A store is not the model's.
         ServiceError: Memory or disk do not suffice.
@@ -95,9 +95,9 @@ def generate(
     file = read_prompts(choice.prompts, most=choice.num_prompts, field=choice.prompt_field)
     _refuse_foreign(choice)
     prepared = prepare(steering, model, check=choice.check, report=running.report)
-    manifest = _begun(choice, file, prepared, model)
-    job = _Job(choice, running, file, prepared, manifest, started)
-    return job.run()
+    with alone(Path(choice.out)):
+        manifest = _begun(choice, file, prepared, model)
+        return _Job(choice, running, file, prepared, manifest, started).run()
 
 
 def _refuse_foreign(choice: GenerateChoice) -> None:
@@ -165,7 +165,7 @@ class _Job:
 
     def _take_up(self, out: Path) -> int:
         """Cut the output back to whole batches; gives the prompts that are done."""
-        out.parent.mkdir(parents=True, exist_ok=True)
+        prepare_folder(out)
         if self.choice.overwrite or not self.choice.manifest.exists():
             for path in (out, self.choice.explanations):
                 path.unlink(missing_ok=True)

@@ -1,14 +1,22 @@
-"""An output of JSON Lines that grows batch by batch, and is cut back to whole batches when a run goes on."""
+"""An output of JSON Lines that grows batch by batch, and is cut back to whole batches when a run goes on.
+
+One run at a time writes an output; what is written beside it is replaced as a whole.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from goodctl.errors import InputError, ServiceError
+import filelock
+
+from goodctl.cache_root import cache_root
+from goodctl.errors import ConflictError, InputError, ServiceError
 
 
 def complete_lines(path: Path) -> int:
@@ -46,6 +54,8 @@ def append(path: Path, values: Iterable[dict[str, Any]]) -> None:
         ServiceError: The disk does not take them; what was there stays, perhaps with a part of the new lines.
     """
     text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    if not text:
+        return
     try:
         with path.open("ab") as file:
             file.write(text.encode("utf-8", "surrogatepass"))
@@ -55,3 +65,61 @@ def append(path: Path, values: Iterable[dict[str, Any]]) -> None:
         raise ServiceError(
             f"{path} cannot be written: {error.strerror}.", hint="Make room and run the same command again: it goes on."
         ) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one go: whoever reads it finds the old one or the new one.
+
+    Raises:
+        ServiceError: The disk does not take it; the old one stays.
+    """
+    part = path.with_name(f".{path.name}.part")  # always the same, so that a killed run leaves no second one
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the folder of an output where it is missing.
+
+    Raises:
+        ServiceError: It cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only run on this machine that writes an output. The kernel frees the lock when its holder dies.
+
+    Raises:
+        ConflictError: Another run writes it.
+    """
+    name = hashlib.sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    folder = cache_root() / "locks"  # nothing is left beside the output
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise ConflictError(
+            f"Another run is writing {path}.", hint="Wait until it has finished, or choose another --out."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unwritable(path: Path, error: OSError) -> ServiceError:
+    return ServiceError(
+        f"{path} cannot be written: {error.strerror}.", hint="Choose another --out, or make room there."
+    )

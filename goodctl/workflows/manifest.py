@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from goodctl import __version__
 from goodctl.errors import DamagedError, InputError
+from goodctl.workflows.lines import replace_text
 
 FORMAT = "goodctl-run"
 FORMAT_VERSION = 1
@@ -99,16 +98,12 @@ class Manifest:
         return [asdict(each) for each in self.halvings]
 
     def write(self, path: Path) -> None:
-        """Write it in one go: whoever reads the file finds the old or the new one."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        """Write it in place of an older one.
+
+        Raises:
+            ServiceError: The disk does not take it.
+        """
+        replace_text(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -11,6 +11,7 @@ import torch
 from goodctl.corpus import Corpus
 from goodctl.datastore.store import Datastore
 from goodctl.errors import (
+    ConflictError,
     ExistsError,
     IncompatibleError,
     InputError,
@@ -23,6 +24,7 @@ from goodctl.steering.decode import Batch, Decoder, Sampling, Step
 from goodctl.workflows.build import add
 from goodctl.workflows.choices import Text
 from goodctl.workflows.generate_choice import GenerateRun
+from goodctl.workflows.lines import alone
 from goodctl.workflows.steering_choice import SteeringChoice, chosen
 from tests.fakes.tiny import tiny_model_folder
 from tests.workflows.generating import PROMPTS, lines, run, steering, stores, write_prompts
@@ -193,3 +195,21 @@ def test_what_cannot_be_asked_for(places: dict[str, str], prompts: str, tmp_path
     with pytest.raises(InputError, match=r"prompts.jsonl:2"):
         run(prompts, out, steering(places))
     assert not out.exists()
+
+
+def test_one_run_at_a_time_writes_an_output(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    with alone(tmp_path / "out.jsonl"), pytest.raises(ConflictError, match=r"Another run is writing .*out\.jsonl"):
+        run(prompts, tmp_path / "out.jsonl", steering(places))
+    run(prompts, tmp_path / "out.jsonl", steering(places))
+
+
+def test_a_place_that_cannot_be_written(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServiceError, match=r"out\.jsonl cannot be written"):
+        run(prompts, tmp_path / "file" / "out.jsonl", steering(places))
+
+
+def test_nothing_but_output_and_manifest_is_left(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    run(prompts, tmp_path / "new" / "out.jsonl", steering(places))
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["out.jsonl", "out.jsonl.manifest.json"]
