@@ -97,7 +97,7 @@ def _voice(vote: Mapping[str, Any]) -> str:
     nearest = vote["neighbors"][0]
     before = _visible(nearest["before"])[-_MOST_BEFORE:]
     token = escape(_visible(nearest["token"]))
-    return f"[dim]…{escape(before)}[/dim][bold]{token}[/bold] [dim]{escape(nearest['language'])}[/dim]"
+    return f"[dim]…{escape(before)}[/dim][bold]{token}[/bold] [dim]{escape(_visible(nearest['language']))}[/dim]"
 
 
 def _quoted(text: str) -> str:

@@ -134,6 +134,7 @@ class Decoder:
                 # The first rows are prompts, later ones continuations.
                 self._check(inputs, batch, prompt_of[first] if number else first)
                 step = self._step(number, inputs, rows, going, numbers[:, number])
+                self._check_weights(step, batch, prompt_of[first] if number else first)
                 yield step
                 going = going & ~np.isin(step.tokens, [FINISHED, *self.ends])
                 if number + 1 == sampling.max_new_tokens or not going.any():
@@ -155,6 +156,15 @@ class Decoder:
         return Step(
             number, np.where(going, tokens, FINISHED), int(going.sum()), searched, rows, inputs, steered, numbers
         )
+
+    def _check_weights(self, step: Step, batch: Batch, prompts: Indices) -> None:
+        totals = step.steered.weights.sum(-1)
+        wrong = ~(torch.isfinite(totals) & (totals > 0)).cpu().numpy()
+        if wrong.any():
+            raise GoodctlError(
+                f"{batch.names[prompts[int(np.flatnonzero(wrong)[0])]]}: the method leaves no token to choose.",
+                hint="Choose a smaller --alpha or --lam; an expert that rules out the base's tokens does not serve.",
+            )
 
     def _check(self, inputs: Inputs, batch: Batch, prompts: Indices) -> None:
         models = (self.model, *self.companions)

@@ -111,7 +111,7 @@ def discourage(base_logits: torch.Tensor, knn_log_probs: torch.Tensor, lam: floa
     base = base_logits.float().log_softmax(-1).exp()
     neighbors = _found_or(knn_log_probs, base_logits).exp()
     # Written in this way, equal probabilities cancel exactly, however strong it is.
-    return (base + lam * (base - neighbors)).relu().log()
+    return (base + min(lam, STRONGEST) * (base - neighbors)).relu().log()
 
 
 def nucleus_mask(logits: torch.Tensor, p: float) -> torch.Tensor:

@@ -78,7 +78,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         loaded = self.loaded
-        self._prompting = Prompting(loaded.model, self.sampling.max_new_tokens)
+        self._prompting = Prompting(loaded.model, self.sampling.max_new_tokens, loaded.companions)
         self._decoder = Decoder(
             loaded.model, loaded.method, self.sampling, self._prompting.ends(), loaded.key_layer, loaded.companions
         )

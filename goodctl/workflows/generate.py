@@ -12,14 +12,15 @@ from typing import Any
 import torch
 
 from goodctl.corpus.prompts import PromptFile, read_prompts
-from goodctl.errors import ExistsError, Interrupted, ServiceError
-from goodctl.models.device import choose_device, choose_precision, is_out_of_memory
+from goodctl.errors import Interrupted, ServiceError
+from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
 from goodctl.steering.methods import BASE, DEXPERTS
 from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
-from goodctl.workflows.lines import alone, append, complete_lines, cut_to, prepare_folder
+from goodctl.workflows.generate_start import begun, refuse_foreign
+from goodctl.workflows.lines import alone, append, complete_lines, cut_to, discard, prepare_folder
 from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
@@ -93,52 +94,11 @@ def generate(
     running = running or GenerateRun()
     started = time.monotonic()
     file = read_prompts(choice.prompts, most=choice.num_prompts, field=choice.prompt_field)
-    _refuse_foreign(choice)
+    refuse_foreign(choice)
     prepared = prepare(steering, model, check=choice.check, report=running.report)
     with alone(Path(choice.out)):
-        manifest = _begun(choice, file, prepared, model)
-        return _Job(choice, running, file, prepared, manifest, started).run()
-
-
-def _refuse_foreign(choice: GenerateChoice) -> None:
-    """Refuse an output that no run of ours began."""
-    there = [path for path in (Path(choice.out), choice.explanations) if path.exists()]
-    if there and not choice.manifest.exists() and not choice.overwrite:
-        raise ExistsError(
-            f"{there[0]} is there already, and no manifest says how it was made.",
-            hint="Choose another --out, or discard it: --overwrite",
-        )
-
-
-def _begun(choice: GenerateChoice, file: PromptFile, prepared: Steering, model: ModelChoice) -> Manifest:
-    """The manifest of an earlier run of the same settings, or a new one.
-
-    Raises:
-        ExistsError: There is an output of other settings.
-    """
-    device = choose_device(model.device)
-    fresh = Manifest(
-        command="generate",
-        settings={**prepared.describe(), **choice.settings()},
-        prompts={"file": file.name, "sha256": file.sha256, "count": len(file.prompts)},
-        batch_size=choice.batch_size or choice.default_batch_size(device.type),
-        threads=torch.get_num_threads(),
-        device=str(device),
-        precision=choose_precision(model.precision, device),
-        measured=dict(prepared.measured),
-    )
-    if choice.overwrite or not choice.manifest.exists():
-        return fresh
-    earlier = Manifest.read(choice.manifest)
-    different = earlier.differences(fresh)
-    if choice.batch_size is not None and choice.batch_size != earlier.batch_size:
-        different.append(f"batch_size: {earlier.batch_size} → {choice.batch_size}")
-    if different:
-        raise ExistsError(
-            f"{choice.out} was made with other settings: {'; '.join(different)}.",
-            hint="Choose another --out, or discard it: --overwrite",
-        )
-    return earlier
+        manifest, fresh = begun(choice, file, prepared, model)
+        return _Job(choice, running, file, prepared, manifest, fresh, started).run()
 
 
 @dataclass
@@ -150,33 +110,33 @@ class _Job:
     file: PromptFile
     prepared: Steering
     manifest: Manifest
+    fresh: bool
     started: float
     written: Written = field(default_factory=Written)
 
     def run(self) -> GenerateResult:
-        out = Path(self.choice.out)
-        done = self._take_up(out)
+        lines = 0 if self.fresh else complete_lines(Path(self.choice.out))
+        done = max(start for start in self._starts() if start <= lines)
         if done < len(self.file.prompts):
             self._continue(done)
-        elif self.manifest.finished_at is None:  # killed between the last batch and the manifest
-            self.manifest = replace(self.manifest, finished_at=now())
-            self.manifest.write(self.choice.manifest)
+        else:
+            self._take_up(done)
+            if self.manifest.finished_at is None:  # killed between the last batch and the manifest
+                self.manifest = replace(self.manifest, finished_at=now())
+                self.manifest.write(self.choice.manifest)
         return self._result(done)
 
-    def _take_up(self, out: Path) -> int:
-        """Cut the output back to whole batches; gives the prompts that are done."""
+    def _take_up(self, done: int) -> None:
+        """Cut the output back to whole batches; from here on the run changes what is on the disk."""
+        out = Path(self.choice.out)
         prepare_folder(out)
-        if self.choice.overwrite or not self.choice.manifest.exists():
-            for path in (out, self.choice.explanations):
-                path.unlink(missing_ok=True)
+        if self.fresh:
+            discard(out, self.choice.explanations)
             self.manifest.write(self.choice.manifest)
-        lines = complete_lines(out)
-        done = max(start for start in self._starts() if start <= lines)
         cut_to(out, done)
         cut_to(self.choice.explanations, min(done, self.choice.explain))
         if 0 < done < len(self.file.prompts):
             self._say(f"going on after {done:,} of {len(self.file.prompts):,} prompts")
-        return done
 
     def _starts(self) -> Iterator[int]:
         """Where batches begin, and the end."""
@@ -206,6 +166,7 @@ class _Job:
                 self.prepared.choice.temperature or 1.0,
             ),
         )
+        self._take_up(done)  # all that could have been refused has not been
         self.manifest = self.manifest.progressed(seconds=time.monotonic() - self.started, tokens=0, searched=0)
         self._progress(done)
         with self.running.interruption.deferring():

@@ -47,6 +47,19 @@ def cut_to(path: Path, lines: int) -> None:
         file.truncate(file.tell())
 
 
+def discard(*paths: Path) -> None:
+    """Delete files, where they are there.
+
+    Raises:
+        ServiceError: One cannot be deleted.
+    """
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
 def append(path: Path, values: Iterable[dict[str, Any]]) -> None:
     """Add lines, all of them in one write that has reached the disk when this returns.
 

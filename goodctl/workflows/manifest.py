@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import itertools
 import json
 import platform
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from goodctl.workflows.lines import replace_text
 
 FORMAT = "goodctl-run"
 FORMAT_VERSION = 1
+MOST_THREADS = 4096
 NAMES = {"file", "store", "name", "revision"}
 """Members that say what something is called or where it lies; another member says what it is."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "zarr", "icechunk")
@@ -115,21 +117,42 @@ class Manifest:
         """
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise InputError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise InputError(f"{path} is no manifest of goodctl.", hint="Choose another --out.")
+        if stored.get("format_version") != FORMAT_VERSION:
+            raise InputError(f"{path} is of another version of goodctl.", hint="Choose another --out.")
         try:
             known = {name: stored[name] for name in cls.__dataclass_fields__}
-            halvings = tuple(Halving(int(each["prompt"]), int(each["batch_size"])) for each in known.pop("halvings"))
+            halvings = tuple(Halving(**each) for each in known.pop("halvings"))
             manifest = cls(**known, halvings=halvings)
-            if not (isinstance(manifest.settings, dict) and isinstance(manifest.prompts, dict)):
-                raise TypeError("settings and prompts must be objects")
-            if not all(type(each) is int and each > 0 for each in (manifest.batch_size, manifest.threads)):
-                raise TypeError("batch_size and threads must be counts")
+            manifest.check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"{path} is damaged: {error}.", hint="Begin anew: --overwrite") from error
         return manifest
+
+    def check(self) -> None:
+        """Check what was read.
+
+        Raises:
+            ValueError: A member cannot be what a run has written.
+        """
+        texts = (self.device, self.precision, self.begun_at, self.finished_at or "", *self.versions.values())
+        sizes = [self.batch_size, *(each.batch_size for each in self.halvings)]
+        counts = (self.threads, *sizes)
+        positions = (self.tokens, self.searched, *(each.prompt for each in self.halvings))
+        good = (
+            self.command == "generate",
+            all(isinstance(each, dict) for each in (self.settings, self.prompts, self.versions, self.measured)),
+            all(isinstance(each, str) for each in texts),
+            all(type(each) is int and each >= 1 for each in counts) and self.threads <= MOST_THREADS,
+            all(later < earlier for earlier, later in itertools.pairwise(sizes)),
+            all(type(each) is int and each >= 0 for each in positions),
+            all(isinstance(each, int | float) for each in (self.seconds, *self.measured.values())),
+        )
+        if not all(good):
+            raise ValueError("a member has a value that no run writes")
 
     def differences(self, other: Manifest) -> list[str]:
         """What another run would do differently, as ``name: this → that``."""

@@ -34,13 +34,20 @@ class Prompting:
     Attributes:
         model: Model and tokenizer.
         max_new_tokens: For which the window must leave room.
+        companions: Models that read along; the smallest window counts.
     """
 
     model: LoadedModel
     max_new_tokens: int
+    companions: Sequence[LoadedModel] = ()
+
+    @property
+    def window(self) -> int | None:
+        """The longest input in tokens that all models read, or None where none sets a limit."""
+        return min((each.window for each in (self.model, *self.companions) if each.window is not None), default=None)
 
     def __post_init__(self) -> None:
-        window = self.model.window
+        window = self.window
         if window is not None and self.max_new_tokens >= window:
             raise UsageError(
                 f"--max-new-tokens {self.max_new_tokens}: {self.model.name} reads at most {window} tokens, prompt "
@@ -60,7 +67,7 @@ class Prompting:
         bos = self._bos()
         if not ids:
             return Tokens(() if bos is None else (bos,))
-        room = len(ids) if self.model.window is None else self.model.window - self.max_new_tokens
+        room = len(ids) if self.window is None else self.window - self.max_new_tokens
         if len(ids) <= room:
             return Tokens(tuple(ids))
         head = (ids[0],) if ids[0] == bos and room > 1 else ()
@@ -69,7 +76,7 @@ class Prompting:
 
     def _bos(self) -> int | None:
         for known in (self.model.tokenizer.bos_token_id, getattr(self.model.model.config, "bos_token_id", None)):
-            if isinstance(known, int):
+            if isinstance(known, int) and 0 <= known < self.model.vocabulary:  # a default may be of a larger model
                 return known
         return None
 
@@ -86,10 +93,11 @@ class Prompting:
         context = list(prompt[-CONTEXT_TOKENS:])
         before = self._decoded([context])[0]
         together = self._decoded([[*context, *tokens] for tokens in continuations])
-        if all(text.startswith(before) for text in together):
-            return [text[len(before) :] for text in together]
-        # The prompt ends within a character, which the first new token completes.
-        return self._decoded(continuations)
+        alone = self._decoded(continuations)
+        # Where the prompt ends within a character, the first new token may complete it.
+        return [
+            text[len(before) :] if text.startswith(before) else bare for text, bare in zip(together, alone, strict=True)
+        ]
 
     def _decoded(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         decoded = self.model.tokenizer.batch_decode(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from goodctl.corpus import Corpus
+from goodctl.interruption import Interruption
 from goodctl.steering.decode import Sampling
 from goodctl.workflows.build import build
 from goodctl.workflows.choices import Text
@@ -66,3 +67,20 @@ def run(
 def lines(path: Path | str) -> list[dict[str, Any]]:
     """The objects of a file of JSON Lines."""
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+class Stop(Interruption):
+    """Asks to stop when it has been asked a number of times."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        super().__init__()
+
+    @property
+    def requested(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        pass

@@ -11,14 +11,13 @@ from goodctl.datastore.store import Datastore
 from goodctl.errors import (
     Interrupted,
 )
-from goodctl.interruption import Interruption
 from goodctl.progress import Progress
 from goodctl.workflows.build import add
 from goodctl.workflows.choices import Text
 from goodctl.workflows.generate_choice import GenerateRun
 from goodctl.workflows.steering_choice import SteeringChoice, chosen
 from tests.fakes.tiny import tiny_model_folder
-from tests.workflows.generating import PROMPTS, SAMPLING, lines, run, steering, stores, write_prompts
+from tests.workflows.generating import PROMPTS, SAMPLING, Stop, lines, run, steering, stores, write_prompts
 
 METHODS = (
     "base",
@@ -128,23 +127,6 @@ def test_several_stores_are_searched_as_one(places: dict[str, str], prompts: str
     assert [each["store"] for each in settings["toxic"]] == [places["toxic"], places["nontoxic"]]
 
 
-class _Stop(Interruption):
-    """Asks to stop when it has been asked a number of times."""
-
-    def __init__(self, after: int) -> None:
-        self._left = after
-        super().__init__()
-
-    @property
-    def requested(self) -> bool:
-        self._left -= 1
-        return self._left < 0
-
-    @requested.setter
-    def requested(self, value: bool) -> None:
-        pass
-
-
 def test_interrupted_and_run_again_ends_with_the_same_bytes(
     places: dict[str, str], prompts: str, tmp_path: Path
 ) -> None:
@@ -152,7 +134,7 @@ def test_interrupted_and_run_again_ends_with_the_same_bytes(
     run(prompts, whole, steering(places), batch_size=2, explain=3)
     for stop_after in (1, 1):
         with pytest.raises(Interrupted, match=r"Stopped after \d of 5 prompts"):
-            run(prompts, out, steering(places), GenerateRun(_Stop(stop_after)), batch_size=2, explain=3)
+            run(prompts, out, steering(places), GenerateRun(Stop(stop_after)), batch_size=2, explain=3)
     result = run(prompts, out, steering(places), explain=3)
     assert result.resumed == 4
     assert out.read_bytes() == whole.read_bytes()

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from goodctl.corpus import Corpus
 from goodctl.datastore.store import Datastore
 from goodctl.errors import (
     ConflictError,
+    DamagedError,
     ExistsError,
+    GoodctlError,
     IncompatibleError,
     InputError,
+    Interrupted,
     NotFoundError,
     ServiceError,
     UsageError,
@@ -27,7 +31,7 @@ from goodctl.workflows.generate_choice import GenerateRun
 from goodctl.workflows.lines import alone
 from goodctl.workflows.steering_choice import SteeringChoice, chosen
 from tests.fakes.tiny import tiny_model_folder
-from tests.workflows.generating import PROMPTS, lines, run, steering, stores, write_prompts
+from tests.workflows.generating import PROMPTS, Stop, lines, run, steering, stores, write_prompts
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +217,85 @@ def test_nothing_but_output_and_manifest_is_left(places: dict[str, str], prompts
     run(prompts, tmp_path / "new" / "out.jsonl", steering(places))
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert names == ["out.jsonl", "out.jsonl.manifest.json"]
+
+
+def test_the_prompts_are_never_the_output(places: dict[str, str], prompts: str) -> None:
+    before = Path(prompts).read_bytes()
+    with pytest.raises(UsageError, match="is the file of the prompts"):
+        run(prompts, Path(prompts), steering(places), overwrite=True)
+    assert Path(prompts).read_bytes() == before
+
+
+def test_what_no_run_has_made_is_not_overwritten(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("precious\n")
+    with pytest.raises(ExistsError, match="no manifest"):
+        run(prompts, tmp_path / "out.jsonl", steering(places), overwrite=True)
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "out.jsonl")
+    with pytest.raises(UsageError, match="no plain file"):
+        run(prompts, tmp_path / "link.jsonl", steering(places), overwrite=True)
+    assert (tmp_path / "out.jsonl").read_text() == "precious\n"
+
+
+def test_a_run_that_is_refused_leaves_the_old_output(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    run(prompts, out, steering(places))
+    before = out.read_bytes()
+    with pytest.raises(UsageError, match="reads at most 64 tokens"):
+        run(prompts, out, steering(places), sampling=Sampling(2, 64), overwrite=True)
+    assert out.read_bytes() == before
+    with pytest.raises(UsageError, match="reads at most 64 tokens"):
+        run(prompts, tmp_path / "new.jsonl", steering(places), sampling=Sampling(2, 64))
+    run(prompts, tmp_path / "new.jsonl", steering(places))  # nothing stands in the way
+
+
+def test_the_same_command_with_overwrite_comes_to_its_end(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    run(prompts, out, steering(places, alpha=3.0))
+    with pytest.raises(Interrupted):
+        run(prompts, out, steering(places), GenerateRun(Stop(1)), batch_size=2, overwrite=True)
+    assert run(prompts, out, steering(places), batch_size=2, overwrite=True).resumed == 2
+    assert run(prompts, out, steering(places), batch_size=2, overwrite=True).resumed == 0, "finished: made anew"
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("halvings", [{"prompt": 0, "batch_size": 0}]),
+        ("halvings", [{"prompt": 0, "batch_size": 900}]),
+        ("threads", 100_000),
+        ("tokens", "x"),
+        ("versions", []),
+        ("measured", [1]),
+        ("device", 3),
+        ("seconds", None),
+        ("command", "perplexity"),
+        ("format_version", 2),
+    ],
+)
+def test_a_manifest_that_no_run_has_written(
+    member: str, value: object, places: dict[str, str], prompts: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    result = run(prompts, out, steering(places), batch_size=5)
+    manifest = json.loads(Path(result.manifest).read_text())
+    Path(result.manifest).write_text(json.dumps({**manifest, member: value}))
+    before = out.read_bytes()
+    with pytest.raises((InputError, DamagedError)):
+        run(prompts, out, steering(places))
+    assert out.read_bytes() == before
+
+
+def test_weights_that_choose_nothing_are_an_error(tiny: str, prompts: str, tmp_path: Path) -> None:
+    expert = tiny_model_folder(tmp_path / "expert", seed=3)
+    weights = load_file(expert / "model.safetensors")
+    weights = {name: torch.full_like(each, float("nan")) for name, each in weights.items()}
+    save_file(weights, expert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(GoodctlError, match=r"prompts\.jsonl:1"):
+        run(prompts, tmp_path / "out.jsonl", chosen(None, expert=str(expert)), model=tiny)
+
+
+def test_the_smallest_window_counts(tiny: str, tmp_path: Path) -> None:
+    expert = tiny_model_folder(tmp_path / "expert", seed=3, window=16)
+    prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": "x" * 40}])
+    result = run(prompts, tmp_path / "out.jsonl", chosen(None, expert=str(expert)), model=tiny)
+    assert lines(result.out)[0]["prompt_tokens_dropped"] == 40 - (16 - 5)

@@ -138,7 +138,7 @@ def test_texts_end_where_they_would_by_hand(model: Any, places: dict[str, str]) 
 
 
 def test_it_steers(model: Any, places: dict[str, str]) -> None:
-    with processor(model, places) as used:
+    with processor(model, places, alpha=20.0) as used:
         steered = generated(model, used, do_sample=False)
     assert steered != generated(model, Nothing(), do_sample=False)
 
@@ -275,7 +275,7 @@ def test_two_models_at_a_time(model: Any, places: dict[str, str], tmp_path: Path
 
 
 def test_two_processors_of_one_model(model: Any, places: dict[str, str]) -> None:
-    with processor(model, places) as both, processor(model, places, alpha=-1.5) as away:
+    with processor(model, places, alpha=20.0) as both, processor(model, places, alpha=-1.5) as away:
         forth, back = generated(model, both, do_sample=False), generated(model, away, do_sample=False)
     assert back == [ByHand(model, places, alpha=-1.5).greedy(text) for text in TEXTS]
     assert forth != back
