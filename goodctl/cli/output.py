@@ -19,6 +19,11 @@ def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() or "COLUMNS" in os.environ else 200
 
 
+def visible(text: str) -> str:
+    """Text without characters that would move the terminal's cursor or do worse; names in files may hold any."""
+    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 class Output:
     """Where a command prints.
 
@@ -53,7 +58,7 @@ class Output:
     def note(self, text: str) -> None:
         """Print a remark about what is going on."""
         if not self.quiet:
-            self.stderr.print(f"[dim]{escape(text)}[/dim]")
+            self.stderr.print(f"[dim]{escape(visible(text))}[/dim]")
 
     def next(self, text: str) -> None:
         """Print the next command to try."""
@@ -64,9 +69,9 @@ class Output:
         """Print an error and its hint; with ``--json`` also as an object on stdout."""
         if self.as_json:
             self.result(error.to_dict())
-        self.stderr.print(f"[bold red]Error:[/bold red] {escape(error.message)}")
+        self.stderr.print(f"[bold red]Error:[/bold red] {escape(visible(error.message))}")
         if error.hint:
-            self.stderr.print(f"[dim]Hint:[/dim]  {escape(error.hint)}")
+            self.stderr.print(f"[dim]Hint:[/dim]  {escape(visible(error.hint))}")
 
 
 Output.current = Output()

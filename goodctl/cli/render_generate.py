@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.markup import escape
 
+from goodctl.cli.output import visible
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, duration
 
@@ -105,5 +106,5 @@ def _quoted(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text on one line, without characters that would move the terminal's cursor."""
-    return "".join(each if each.isprintable() else "↵" if each == "\n" else "·" for each in text)
+    """Text on one line."""
+    return visible(text.replace("\n", "↵"))

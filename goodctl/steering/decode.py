@@ -20,6 +20,8 @@ from goodctl.steering.stream import Stream
 
 Indices = npt.NDArray[np.int64]
 
+MOST_CONTINUATIONS = 100_000
+"""Of a prompt: all of them are computed in one batch, and each has its own random numbers."""
 FINISHED = -1
 """In place of a token, after a continuation's end."""
 
@@ -45,6 +47,11 @@ class Sampling:
         for name, value in counts:
             if value < 1:
                 raise UsageError(f"{name} {value}: it must be at least 1.", hint="Leave it out for the default.")
+        if self.continuations > MOST_CONTINUATIONS:
+            raise UsageError(
+                f"--num-return-sequences {self.continuations}: it must be at most {MOST_CONTINUATIONS:,}.",
+                hint="Use several seeds, each with an output of its own.",
+            )
         check_share(self.top_p, "--top-p")
         if self.seed < 0:
             raise UsageError(

@@ -12,6 +12,7 @@ import torch
 
 from goodctl.errors import IncompatibleError
 from goodctl.models.key_layer import KeyLayer
+from goodctl.models.positions import last_logits
 from goodctl.models.tap import Tap, tapped
 from goodctl.steering.cache import can_repeat, new_cache, repeated
 
@@ -98,16 +99,15 @@ class Stream:
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         self._batch = len(ids)
-        # By its index: a slice is no matrix, and torch would copy the head's weights for every row to multiply it.
-        last = torch.tensor([ids.shape[1] - 1], device=ids.device)
-        given = {"position_ids": positions, "logits_to_keep": last}
-        known = inspect.signature(self.model.forward).parameters
+        asked = last_logits(self.model, ids.shape[1], 1, ids.device)
+        if "position_ids" in inspect.signature(self.model.forward).parameters:
+            asked["position_ids"] = positions
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
             past_key_values=self._cache,
             use_cache=True,
-            **{name: value for name, value in given.items() if name in known},
+            **asked,
         )
         self._cache = getattr(output, "past_key_values", None)
         if self._cache is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from goodctl.corpus.prompts import PromptFile
-from goodctl.errors import ExistsError, UsageError
+from goodctl.errors import DamagedError, ExistsError, UsageError
 from goodctl.models.device import choose_device, choose_precision
 from goodctl.workflows.generate_choice import GenerateChoice
 from goodctl.workflows.lines import complete_lines
@@ -47,6 +47,7 @@ def begun(choice: GenerateChoice, file: PromptFile, prepared: Steering, model: M
     Raises:
         ExistsError: There is an output of other settings.
         InputError: What lies there is no manifest of ours.
+        DamagedError: It is one that cannot be read, and may not be overwritten.
     """
     device = choose_device(model.device)
     fresh = Manifest(
@@ -61,7 +62,12 @@ def begun(choice: GenerateChoice, file: PromptFile, prepared: Steering, model: M
     )
     if not choice.manifest.exists():
         return fresh, True
-    earlier = Manifest.read(choice.manifest)
+    try:
+        earlier = Manifest.read(choice.manifest)
+    except DamagedError:
+        if choice.overwrite:
+            return fresh, True
+        raise
     different = earlier.differences(fresh)
     if choice.batch_size is not None and choice.batch_size != earlier.batch_size:
         different.append(f"batch_size: {earlier.batch_size} → {choice.batch_size}")

@@ -98,7 +98,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the folder of an output where it is missing.
+    """Make the folder of a file where it is missing.
 
     Raises:
         ServiceError: It cannot be made.
@@ -117,9 +117,9 @@ def alone(path: Path) -> Iterator[None]:
         ConflictError: Another run writes it.
     """
     name = hashlib.sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    folder = cache_root() / "locks"  # nothing is left beside the output
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / f"{name}.lock", timeout=0)
+    file = cache_root() / "locks" / f"{name}.lock"  # nothing is left beside the output
+    prepare_folder(file)
+    lock = filelock.FileLock(file, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:

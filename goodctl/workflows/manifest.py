@@ -112,13 +112,13 @@ class Manifest:
         """Read a manifest; members of later versions are ignored.
 
         Raises:
-            InputError: It is none.
-            DamagedError: A member is missing or of another type.
+            InputError: It is none, or one of another version.
+            DamagedError: It cannot be read, or a member is missing or of another type.
         """
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, OSError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
+            raise DamagedError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise InputError(f"{path} is no manifest of goodctl.", hint="Choose another --out.")
         if stored.get("format_version") != FORMAT_VERSION:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from goodctl.errors import GoodctlError, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.models.key_layer import KeyLayer
 from goodctl.models.load import LoadedModel
+from goodctl.models.positions import last_logits
 from goodctl.models.tap import tapped
 from goodctl.steering.likelihood import log_probs_at
 from goodctl.steering.search import Found, Side, as_tensors
@@ -132,10 +132,10 @@ class Predictor:
     def _forward(self, ids: npt.NDArray[np.int64], last: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The logits (B, T', V) of at least the last positions, and the key layer's states (B, T', D) of the same."""
         model = self.model.model
-        keep = {"logits_to_keep": last} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
         with contextlib.ExitStack() as stack, torch.inference_mode():
             tap = stack.enter_context(tapped(model, self.key_layer)) if self.side and self.key_layer else None
             input_ids = torch.from_numpy(ids).to(self.model.device)  # (B, T)
+            keep = last_logits(model, ids.shape[1], last, input_ids.device)
             logits: torch.Tensor = model(input_ids=input_ids, use_cache=False, **keep).logits
             states = None if tap is None else tap.states(len(ids))[:, -logits.shape[1] :]
         return logits, states

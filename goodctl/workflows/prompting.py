@@ -93,10 +93,10 @@ class Prompting:
         context = list(prompt[-CONTEXT_TOKENS:])
         before = self._decoded([context])[0]
         together = self._decoded([[*context, *tokens] for tokens in continuations])
-        alone = self._decoded(continuations)
-        # Where the prompt ends within a character, the first new token may complete it.
+        # Where the prompt ends within a character, the first new token may complete it: then nothing goes before.
         return [
-            text[len(before) :] if text.startswith(before) else bare for text, bare in zip(together, alone, strict=True)
+            text[len(before) :] if text.startswith(before) else self._decoded([tokens])[0]
+            for text, tokens in zip(together, continuations, strict=True)
         ]
 
     def _decoded(self, sequences: Sequence[Sequence[int]]) -> list[str]:
