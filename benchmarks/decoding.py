@@ -25,7 +25,6 @@ from goodctl.index.exact import search
 from goodctl.index.measure import recall, total_variation
 from goodctl.index.neighbors import Found
 from goodctl.index.plan import EXACT, FAST, HIGH
-from goodctl.index.search import Searcher
 from goodctl.steering.decode import Batch, Decoder, Sampling
 from goodctl.steering.methods import Base, Method
 from goodctl.workflows.model_choice import ModelChoice
@@ -101,14 +100,10 @@ def fidelity(steering: Steering, queries: np.ndarray[Any, Any], k: int) -> dict[
 def first_token(options: Any, runs: Runs) -> float:
     """Seconds from a loaded model to the first steered token: stores opened anew, their files warm."""
     started = time.perf_counter()
-    searchers = {name: Searcher.open([getattr(options, name)]) for name in ("toxic", "nontoxic")}
-    steering = prepared(options, HIGH)
-    method = Steering(steering.choice, steering.identity, searchers, {}, {}).method()
-    opened = time.perf_counter() - started
+    method = prepared(options, HIGH).method()
     decoder = Decoder(runs.loaded.model, method, runs.sampling, frozenset(), runs.loaded.key_layer)
-    started = time.perf_counter()
     next(decoder.decode(runs.batch))
-    return opened + time.perf_counter() - started
+    return time.perf_counter() - started
 
 
 def prepared(options: Any, name: str) -> Steering:

@@ -27,7 +27,8 @@ def peak_bytes(arguments: list[str]) -> int:
     """Largest resident memory of one run."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "out.jsonl")
-        process = subprocess.Popen([sys.executable, "-m", "goodctl", "generate", *arguments, "--out", out, "--quiet"])
+        command = [sys.executable, "-m", "goodctl", "generate", *arguments, "--out", out, "--quiet"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -52,7 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
         "base": [*common, "--model", model],
         "steered": [
             *common,
-            *(word for name, store in stores.items() for word in (f"--{name}", store)),
+            "--toxic",
+            chosen.toxic,
+            "--nontoxic",
+            chosen.nontoxic,
             "-k",
             chosen.k,
         ],

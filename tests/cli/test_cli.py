@@ -219,3 +219,8 @@ def test_a_command_ends_with_its_own_exit_code_and_all_of_its_output(folder: Pat
         )
         assert (ended.returncode, "registered" in ended.stdout) == (code, True)
         assert said in ended.stdout
+
+
+def test_names_move_no_cursor(tmp_path: Path) -> None:
+    ended = run("datastore", "inspect", "evil\x1b]0;title\x07", cwd=tmp_path, code=3)
+    assert "evil" in ended.stderr and "\x1b" not in ended.stderr and "\x07" not in ended.stderr

@@ -7,14 +7,9 @@ import pytest
 import torch
 
 from goodctl.workflows.steering_choice import chosen
-from tests.workflows.generating import lines, run, steering, stores, write_prompts
+from tests.workflows.generating import lines, run, steering, write_prompts
 
 TEXTS = ["Good morning", "Good evening", "The guests"]
-
-
-@pytest.fixture(scope="module")
-def places(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return stores(tmp_path_factory.mktemp("explained"), tiny)
 
 
 def explained(folder: Path, how: Any, **options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

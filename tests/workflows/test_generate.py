@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from goodctl.errors import (
     Interrupted,
 )
 from goodctl.progress import Progress
+from goodctl.steering.decode import Batch, Decoder, Step
 from goodctl.workflows.build import add
 from goodctl.workflows.choices import Text
 from goodctl.workflows.generate_choice import GenerateRun
@@ -29,16 +31,6 @@ METHODS = (
     "dexperts",
     "expert only",
 )
-
-
-@pytest.fixture(scope="module")
-def places(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return stores(tmp_path_factory.mktemp("steering"), tiny)
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> str:
-    return write_prompts(tmp_path / "prompts.jsonl")
 
 
 def choice_of(name: str, places: dict[str, str], model: str, other: str) -> SteeringChoice:
@@ -142,6 +134,32 @@ def test_interrupted_and_run_again_ends_with_the_same_bytes(
     again = run(prompts, out, steering(places), explain=3)
     assert (again.resumed, again.tokens) == (5, 0)
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_run_that_goes_on_keeps_its_batches_and_its_threads(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    decode = Decoder.decode
+
+    def watched(decoder: Decoder, batch: Batch) -> Iterator[Step]:
+        seen.append((len(batch.prompts), torch.get_num_threads()))
+        return decode(decoder, batch)
+
+    monkeypatch.setattr(Decoder, "decode", watched)
+    threads, notes = torch.get_num_threads(), list[str]()
+    out = tmp_path / "out.jsonl"
+    try:
+        torch.set_num_threads(3)
+        with pytest.raises(Interrupted):
+            run(prompts, out, steering(places), GenerateRun(Stop(1)), batch_size=2)
+        torch.set_num_threads(1)
+        report = GenerateRun(report=lambda event: notes.extend([event.note] if event.note else []))
+        run(prompts, out, steering(places), report)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [(2, 3), (2, 3), (1, 3)]
+    assert "computing with 3 threads, as this output was begun" in notes
 
 
 @pytest.mark.parametrize("cut", [1, 200, 1000])

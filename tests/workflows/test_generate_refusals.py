@@ -29,33 +29,9 @@ from goodctl.workflows.build import add
 from goodctl.workflows.choices import Text
 from goodctl.workflows.generate_choice import GenerateRun
 from goodctl.workflows.lines import alone
-from goodctl.workflows.steering_choice import SteeringChoice, chosen
+from goodctl.workflows.steering_choice import chosen
 from tests.fakes.tiny import tiny_model_folder
 from tests.workflows.generating import PROMPTS, Stop, lines, run, steering, stores, write_prompts
-
-
-@pytest.fixture(scope="module")
-def places(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return stores(tmp_path_factory.mktemp("steering"), tiny)
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> str:
-    return write_prompts(tmp_path / "prompts.jsonl")
-
-
-def choice_of(name: str, places: dict[str, str], model: str, other: str) -> SteeringChoice:
-    toxic, nontoxic = places["toxic"], places["nontoxic"]
-    return {
-        "base": lambda: chosen(None),
-        "datastores": lambda: chosen(None, toxic=[toxic], nontoxic=[nontoxic], k=16),
-        "toxic only": lambda: chosen(None, toxic=[toxic], k=16),
-        "nontoxic only": lambda: chosen(None, nontoxic=[nontoxic], k=16),
-        "knn-lm": lambda: chosen(None, store=[nontoxic], k=16),
-        "knn-lm-discourage": lambda: chosen("knn-lm-discourage", store=[toxic], k=16),
-        "dexperts": lambda: chosen(None, expert=model, antiexpert=other),
-        "expert only": lambda: chosen(None, expert=other),
-    }[name]()
 
 
 def test_another_setting_is_refused_with_what_changed(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
@@ -299,3 +275,23 @@ def test_the_smallest_window_counts(tiny: str, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": "x" * 40}])
     result = run(prompts, tmp_path / "out.jsonl", chosen(None, expert=str(expert)), model=tiny)
     assert lines(result.out)[0]["prompt_tokens_dropped"] == 40 - (16 - 5)
+
+
+def test_a_damaged_manifest_is_refused_and_may_be_overwritten(
+    places: dict[str, str], prompts: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    result = run(prompts, out, steering(places))
+    before = out.read_bytes()
+    for broken in ("{", "", "[" * 100_000):
+        Path(result.manifest).write_text(broken)
+        with pytest.raises(DamagedError, match="cannot be read"):
+            run(prompts, out, steering(places))
+        assert out.read_bytes() == before
+    assert run(prompts, out, steering(places), overwrite=True).resumed == 0
+    assert out.read_bytes() == before
+
+
+def test_more_continuations_than_a_batch_can_hold_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="at most 100,000"):
+        Sampling(10_000_000)
