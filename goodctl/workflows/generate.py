@@ -15,7 +15,7 @@ from goodctl.corpus.prompts import PromptFile, read_prompts
 from goodctl.errors import Interrupted, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
-from goodctl.steering.methods import BASE, DEXPERTS
+from goodctl.steering.methods import DATASTORES
 from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
@@ -98,7 +98,7 @@ def generate(
     prepared = prepare(steering, model, check=choice.check, report=running.report)
     with alone(Path(choice.out)):
         manifest, fresh = begun(choice, file, prepared, model)
-        return _Job(choice, running, file, prepared, manifest, fresh, started).run()
+        return _Job(choice, running, file, prepared.at(manifest.settings), manifest, fresh, started).run()
 
 
 @dataclass
@@ -188,6 +188,8 @@ class _Job:
         """Write a batch: explanations first, since the output says how far the run has come."""
         append(self.choice.explanations, written.explanations)
         append(Path(self.choice.out), written.lines)
+        if written.truncated and not self.written.truncated:
+            self._say("note: prompts longer than the model's window are cut at their beginning (prompt_tokens_dropped)")
         self.written = self.written.and_(written)
         self.manifest = self.manifest.progressed(
             seconds=written.seconds, tokens=written.tokens, searched=written.searched
@@ -238,7 +240,8 @@ class _Job:
     def _moved(self, done: int, batch: Written) -> None:
         total = self.written.and_(batch)
         rate = total.tokens / max(total.seconds, 1e-9)
-        share = "" if self.prepared.choice.method in {BASE, DEXPERTS} else f", {1 - total.share:.0%} skipped"
+        # The other methods have nothing to skip: they never search, or always.
+        share = f", {1 - total.share:.0%} skipped" if self.prepared.choice.method == DATASTORES else ""
         self._progress(done, detail=f"{rate:,.0f} tokens/s{share}")
 
     def _progress(self, done: int, *, finished: bool = False, detail: str = "") -> None:

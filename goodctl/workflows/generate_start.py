@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -68,7 +69,10 @@ def begun(choice: GenerateChoice, file: PromptFile, prepared: Steering, model: M
         if choice.overwrite:
             return fresh, True
         raise
-    different = earlier.differences(fresh)
+    asked = fresh
+    if prepared.measured and earlier.measured:  # what was measured then holds until the end
+        asked = replace(fresh, settings={**fresh.settings, "temperature": earlier.settings.get("temperature")})
+    different = earlier.differences(asked)
     if choice.batch_size is not None and choice.batch_size != earlier.batch_size:
         different.append(f"batch_size: {earlier.batch_size} → {choice.batch_size}")
     if not different and not (choice.overwrite and earlier.finished_at):

@@ -146,6 +146,7 @@ class Manifest:
             self.command == "generate",
             all(isinstance(each, dict) for each in (self.settings, self.prompts, self.versions, self.measured)),
             all(isinstance(each, str) for each in texts),
+            isinstance(self.settings.get("temperature", 1.0), int | float),
             all(type(each) is int and each >= 1 for each in counts) and self.threads <= MOST_THREADS,
             all(later < earlier for earlier, later in itertools.pairwise(sizes)),
             all(type(each) is int and each >= 0 for each in positions),

@@ -71,6 +71,11 @@ class Steering:
             **self.choice.settings(),
         }
 
+    def at(self, settings: Mapping[str, Any]) -> Steering:
+        """The same at the temperature of a manifest's settings, if it has one."""
+        temperature = settings.get("temperature")
+        return self if temperature is None else replace(self, choice=replace(self.choice, temperature=temperature))
+
     def load(self, report: Report = silent) -> Loaded:
         """Load the models.
 

@@ -10,6 +10,7 @@ import torch
 from goodctl.corpus import Corpus
 from goodctl.datastore.store import Datastore
 from goodctl.errors import (
+    ExistsError,
     Interrupted,
 )
 from goodctl.progress import Progress
@@ -162,6 +163,22 @@ def test_a_run_that_goes_on_keeps_its_batches_and_its_threads(
     assert "computing with 3 threads, as this output was begun" in notes
 
 
+def test_a_temperature_is_measured_once_for_a_run(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(Interrupted):
+        run(prompts, out, steering(places), GenerateRun(Stop(1)), batch_size=2)
+    path = Path(f"{out}.manifest.json")
+    manifest = json.loads(path.read_text())
+    manifest["settings"]["temperature"] = 2.5  # as if another version measured in another way
+    path.write_text(json.dumps(manifest))
+    result = run(prompts, out, steering(places))
+    assert (result.resumed, result.temperature) == (2, 2.5)
+    with pytest.raises(ExistsError, match=r"temperature: 2\.5 → 3\.0"):
+        run(prompts, out, steering(places, temperature=3.0))
+    anew = run(prompts, out, steering(places), overwrite=True).temperature
+    assert anew != 2.5 and json.loads(path.read_text())["settings"]["temperature"] == anew
+
+
 @pytest.mark.parametrize("cut", [1, 200, 1000])
 def test_a_torn_output_is_cut_back_to_whole_batches(
     cut: int, places: dict[str, str], prompts: str, tmp_path: Path
@@ -198,7 +215,10 @@ def test_an_empty_prompt_without_such_a_token_is_reported_on_its_line(tmp_path: 
 def test_a_long_prompt_keeps_its_end_and_says_so(places: dict[str, str], tmp_path: Path) -> None:
     long, short = "x" * 100 + "Good morning", "x" * 47 + "Good morning"
     prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": long}, {"prompt": short}])
-    result = run(prompts, tmp_path / "out.jsonl", steering(places))
+    notes: list[str] = []
+    report = GenerateRun(report=lambda event: notes.extend([event.note] if event.note else []))
+    result = run(prompts, tmp_path / "out.jsonl", steering(places), report)
+    assert [note for note in notes if "cut at their beginning" in note] == notes != []
     cut, kept = lines(result.out)
     assert cut["prompt_tokens_dropped"] == 112 - (64 - 5) and cut["prompt"] == long
     assert "prompt_tokens_dropped" not in kept
