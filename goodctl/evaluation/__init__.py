@@ -1,0 +1,1 @@
+"""Figures of scored texts: toxicity, fluency, diversity, their intervals, comparisons and reports."""

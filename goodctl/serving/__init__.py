@@ -1,0 +1,1 @@
+"""Servers that offer what goodctl does to other programs."""
