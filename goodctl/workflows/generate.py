@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from goodctl.corpus.prompts import PromptFile, read_prompts
+from goodctl.corpus.prompts import Prompt, PromptFile, read_prompts
 from goodctl.errors import Interrupted, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
 from goodctl.steering.methods import DATASTORES
-from goodctl.workflows.batches import Batches, Written
+from goodctl.workflows.batches import Batches, Written, is_line_of
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
 from goodctl.workflows.generate_start import begun, refuse_foreign
-from goodctl.workflows.lines import alone, append, complete_lines, cut_to, discard, prepare_folder
+from goodctl.workflows.growing import Extent, Growing, found_extent
+from goodctl.workflows.lines import alone, append, cut_to, discard, prepare_folder
 from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
@@ -113,27 +114,44 @@ class _Job:
     fresh: bool
     started: float
     written: Written = field(default_factory=Written)
+    out: Growing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.out = Growing(Path(self.choice.out))
 
     def run(self) -> GenerateResult:
-        lines = 0 if self.fresh else complete_lines(Path(self.choice.out))
-        done = max(start for start in self._starts() if start <= lines)
-        if done < len(self.file.prompts):
-            self._continue(done)
-        else:
-            self._take_up(done)
-            if self.manifest.finished_at is None:  # killed between the last batch and the manifest
-                self.manifest = replace(self.manifest, finished_at=now())
-                self.manifest.write(self.choice.manifest)
-        return self._result(done)
+        found = Extent() if self.fresh else self._found()
+        if found.prompts < len(self.file.prompts):
+            self._continue(found)
+        return self._result(found.prompts)
 
-    def _take_up(self, done: int) -> None:
+    def _found(self) -> Extent:
+        """What an earlier run has left of its output.
+
+        Raises:
+            ExistsError: Somebody has changed it.
+        """
+
+        def belongs(number: int, line: bytes) -> bool:
+            prompt = self.file.prompts[number] if number < len(self.file.prompts) else None
+            return prompt is not None and is_line_of(prompt, line)
+
+        return found_extent(
+            Path(self.choice.out),
+            self.manifest.written,
+            finished=self.manifest.finished_at is not None,
+            batch_ends=self._starts(),
+            belongs=belongs,
+        )
+
+    def _take_up(self, found: Extent) -> None:
         """Cut the output back to whole batches; from here on the run changes what is on the disk."""
-        out = Path(self.choice.out)
+        out, done = Path(self.choice.out), found.prompts
         prepare_folder(out)
         if self.fresh:
             discard(out, self.choice.explanations)
             self.manifest.write(self.choice.manifest)
-        cut_to(out, done)
+        self.out.begin(found)
         cut_to(self.choice.explanations, min(done, self.choice.explain))
         if 0 < done < len(self.file.prompts):
             self._say(f"going on after {done:,} of {len(self.file.prompts):,} prompts")
@@ -151,7 +169,8 @@ class _Job:
         sizes = [each.batch_size for each in self.manifest.halvings if each.prompt <= start]
         return min([self.manifest.batch_size, *sizes])
 
-    def _continue(self, done: int) -> None:
+    def _continue(self, found: Extent) -> None:
+        done = found.prompts
         self._same_threads()
         loaded = self.prepared.load(self.running.report)
         batches = Batches(
@@ -166,51 +185,60 @@ class _Job:
                 self.prepared.choice.temperature or 1.0,
             ),
         )
-        self._take_up(done)  # all that could have been refused has not been
+        self._take_up(found)  # all that could have been refused has not been
         self.manifest = self.manifest.progressed(seconds=time.monotonic() - self.started, tokens=0, searched=0)
         self._progress(done)
         with self.running.interruption.deferring():
             while done < len(self.file.prompts):
                 self._check_interrupted(done)
                 prompts = self.file.prompts[done : done + self._size(done)]
-                try:
-                    written = batches.written(prompts, functools.partial(self._moved, done))
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    self._halve(done, len(prompts), loaded, error)
+                written = self._tried(batches, prompts, done)
+                if written is None:
+                    self._halve(done, len(prompts), loaded)
                     continue
                 done += len(prompts)
                 self._keep(written, finished=done == len(self.file.prompts))
         self._progress(done, finished=True)
 
+    def _tried(self, batches: Batches, prompts: Sequence[Prompt], done: int) -> Written | None:
+        """A batch; None where memory does not suffice. The error is gone by then, and with it what its frames held."""
+        try:
+            return batches.written(prompts, functools.partial(self._moved, done, len(prompts)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
     def _keep(self, written: Written, *, finished: bool) -> None:
         """Write a batch: explanations first, since the output says how far the run has come."""
         append(self.choice.explanations, written.explanations)
-        append(Path(self.choice.out), written.lines)
+        extent = self.out.append(written.lines)
         if written.truncated and not self.written.truncated:
             self._say("note: prompts longer than the model's window are cut at their beginning (prompt_tokens_dropped)")
         self.written = self.written.and_(written)
         self.manifest = self.manifest.progressed(
             seconds=written.seconds, tokens=written.tokens, searched=written.searched
         )
-        self.manifest = replace(self.manifest, finished_at=now() if finished else None)
+        self.manifest = replace(self.manifest, written=extent, finished_at=now() if finished else None)
         self.manifest.write(self.choice.manifest)
 
-    def _halve(self, start: int, size: int, loaded: Loaded, error: Exception) -> None:
-        """Go on with batches of half the size.
+    def _halve(self, start: int, size: int, loaded: Loaded) -> None:
+        """Go on with batches of half the size; before a single prompt is given up, the stores leave the device.
 
         Raises:
             ServiceError: A single prompt does not fit.
         """
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         if size == 1:
+            if self.prepared.leave_device():
+                self._say("out of memory with one prompt: going on with the stores' keys in the computer's memory")
+                return
             raise ServiceError(
                 f"{loaded.model.device} is out of memory even with one prompt of {self.choice.sampling.continuations} "
                 "continuations.",
                 hint="Choose a smaller --num-return-sequences, or --device cpu.",
-            ) from error
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            )
         halved = Halving(start, size // 2)
         self.manifest = replace(self.manifest, halvings=(*self.manifest.halvings, halved))
         self.manifest.write(self.choice.manifest)
@@ -237,12 +265,13 @@ class _Job:
                 hint="Run the same command again: it goes on and ends with the same bytes.",
             )
 
-    def _moved(self, done: int, batch: Written) -> None:
+    def _moved(self, done: int, prompts: int, batch: Written, part: float) -> None:
+        """Show how far a batch has come: its prompts count as they would if they were finished one after another."""
         total = self.written.and_(batch)
         rate = total.tokens / max(total.seconds, 1e-9)
         # The other methods have nothing to skip: they never search, or always.
         share = f", {1 - total.share:.0%} skipped" if self.prepared.choice.method == DATASTORES else ""
-        self._progress(done, detail=f"{rate:,.0f} tokens/s{share}")
+        self._progress(done + int(prompts * part), detail=f"{rate:,.0f} tokens/s{share}")
 
     def _progress(self, done: int, *, finished: bool = False, detail: str = "") -> None:
         total = len(self.file.prompts)

@@ -14,12 +14,13 @@ from typing import Any
 
 from goodctl import __version__
 from goodctl.errors import DamagedError, InputError
+from goodctl.workflows.growing import Extent
 from goodctl.workflows.lines import replace_text
 
 FORMAT = "goodctl-run"
 FORMAT_VERSION = 1
 MOST_THREADS = 4096
-NAMES = {"file", "store", "name", "revision"}
+NAMES = {"file", "store", "name", "revision", "preset"}
 """Members that say what something is called or where it lies; another member says what it is."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "zarr", "icechunk")
 
@@ -73,6 +74,7 @@ class Manifest:
         seconds: Of all its parts, loading included.
         tokens: That were generated.
         searched: How many of them with the help of neighbours.
+        written: What of the output was there when this was written.
     """
 
     command: str
@@ -90,6 +92,7 @@ class Manifest:
     seconds: float = 0.0
     tokens: int = 0
     searched: int = 0
+    written: Extent = field(default_factory=Extent)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -126,7 +129,8 @@ class Manifest:
         try:
             known = {name: stored[name] for name in cls.__dataclass_fields__}
             halvings = tuple(Halving(**each) for each in known.pop("halvings"))
-            manifest = cls(**known, halvings=halvings)
+            written = Extent(**known.pop("written"))
+            manifest = cls(**known, halvings=halvings, written=written)
             manifest.check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"{path} is damaged: {error}.", hint="Begin anew: --overwrite") from error
@@ -138,10 +142,23 @@ class Manifest:
         Raises:
             ValueError: A member cannot be what a run has written.
         """
-        texts = (self.device, self.precision, self.begun_at, self.finished_at or "", *self.versions.values())
+        texts = (
+            self.written.sha256,
+            self.device,
+            self.precision,
+            self.begun_at,
+            self.finished_at or "",
+            *self.versions.values(),
+        )
         sizes = [self.batch_size, *(each.batch_size for each in self.halvings)]
         counts = (self.threads, *sizes)
-        positions = (self.tokens, self.searched, *(each.prompt for each in self.halvings))
+        positions = (
+            self.tokens,
+            self.searched,
+            self.written.prompts,
+            self.written.bytes,
+            *(each.prompt for each in self.halvings),
+        )
         good = (
             self.command == "generate",
             all(isinstance(each, dict) for each in (self.settings, self.prompts, self.versions, self.measured)),

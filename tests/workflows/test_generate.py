@@ -89,7 +89,8 @@ def test_the_manifest_says_all_that_decides_the_text(places: dict[str, str], pro
     assert manifest["prompts"]["count"] == 5 and len(manifest["prompts"]["sha256"]) == 64
     assert manifest["versions"]["torch"] == torch.__version__
     assert manifest["finished_at"] and manifest["tokens"] == result.tokens and manifest["halvings"] == []
-    assert "key" not in json.dumps(manifest["settings"]).lower().replace("key_layer", "")
+    assert settings["searched_by"] == {"toxic": "keys", "nontoxic": "keys"}
+    assert settings["model"]["trust_remote_code"] is False
 
 
 def test_one_temperature_for_both_sides_and_a_tenth_for_a_mixture(
@@ -235,3 +236,5 @@ def test_progress_tells_prompts_speed_and_skipped_searches(
     assert all(event.total == 5 and event.unit == "prompts" for event in moving)
     assert any("tokens/s, " in event.detail and event.detail.endswith("% skipped") for event in moving)
     assert SAMPLING.max_new_tokens * 3 >= len(moving) - 2 > 3
+    assert [event.done for event in moving] == sorted(event.done for event in moving)
+    assert {event.done for event in moving} == set(range(6))  # within a batch too
