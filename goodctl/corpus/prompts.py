@@ -158,8 +158,7 @@ def _without_empty_end(records: Iterable[Record]) -> Iterator[Record]:
 def _prompt(name: str, number: int, record: Record, fields: _PromptFields) -> Prompt:
     columns: dict[str, Any] = {}
     if isinstance(record.value, dict):
-        _check_json(record.value, position(name, record))
-        columns = {column: _without_nan(value) for column, value in record.value.items()}
+        columns = _as_json(record.value, position(name, record))
     text = fields.of(columns).document(name, record).text
     if _PROMPT not in columns:
         columns = {_PROMPT: text, **columns}
@@ -177,11 +176,13 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def _check_json(columns: Mapping[str, object], place: str) -> None:
-    """Makes sure that the output of a generation can have these columns."""
+def _as_json(columns: Mapping[str, object], place: str) -> dict[str, Any]:
+    """The columns as the output of a generation can have them."""
+    found = {}
     for column, value in columns.items():
         try:
             json.dumps({column: value}, ensure_ascii=False).encode()
+            found[column] = _without_nan(value)
         except UnicodeEncodeError as error:
             raise InputError(
                 f"{place}: field {column!r} has the lone surrogate U+{ord(error.object[error.start]):04X}, "
@@ -193,3 +194,4 @@ def _check_json(columns: Mapping[str, object], place: str) -> None:
                 f"{place}: field {column!r} cannot be written as JSON: {error}",
                 hint="Convert it to strings or numbers, or take it out of the file.",
             ) from error
+    return found

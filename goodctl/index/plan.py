@@ -19,7 +19,7 @@ HIGH = "high"
 FAST = "fast"
 FIDELITIES = (EXACT, HIGH, FAST)
 MOST_RERANK = 16
-CUDA_SHARE = 0.4
+CUDA_SHARE = 0.25
 """Of a GPU's memory that the keys of one side may take: two sides, and beside them the model.
 
 Of all its memory and not of what is free, so that the way of searching, and with it the text, does not depend on what

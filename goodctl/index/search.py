@@ -159,7 +159,7 @@ class Searcher:
 
     def leave_device(self) -> bool:
         """Free the memory that keys take on a GPU; from now on they go there block by block. Whether any were there."""
-        was_there = any(isinstance(place.keys, torch.Tensor) for place in self._places or [])
+        was_there = self._on_device and self.device.type == "cuda" and not all(self.coded)
         self._on_device, self._places = False, None
         return was_there
 

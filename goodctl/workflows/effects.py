@@ -22,17 +22,21 @@ _METHODS_OF = {
 }
 
 
-def check_effects(method: str, given: Iterable[str], *, nontoxic: bool) -> None:
+def check_effects(method: str, given: Iterable[str], *, toxic: bool, nontoxic: bool) -> None:
     """Check that each setting that was given on purpose has an effect.
 
     Args:
         method: One of ``METHODS``.
         given: Names of settings that were written down; others than those of a method are passed over.
+        toxic: Whether there is a toxic store.
         nontoxic: Whether there is a nontoxic store.
 
     Raises:
         UsageError: One has none.
     """
+    given = list(given)
+    if {"k", "k_nontoxic"} <= set(given) and nontoxic and not toxic:
+        raise UsageError("--k has no effect beside --k-nontoxic without a toxic store.", hint="Leave one of them out.")
     for name in given:
         methods = _METHODS_OF.get(name)
         option = f"--{name.replace('_', '-')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,12 @@ from goodctl.errors import Interrupted, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
 from goodctl.steering.methods import DATASTORES
-from goodctl.workflows.batches import Batches, Written, is_line_of
+from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
-from goodctl.workflows.generate_start import begun, refuse_foreign
-from goodctl.workflows.growing import Extent, Growing, found_extent
-from goodctl.workflows.lines import alone, append, cut_to, discard, prepare_folder
+from goodctl.workflows.generate_start import Begun, begun, refuse_foreign, refuse_two_prompts
+from goodctl.workflows.growing import Growing
+from goodctl.workflows.lines import alone, discard, prepare_folder
 from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
@@ -95,11 +96,23 @@ def generate(
     running = running or GenerateRun()
     started = time.monotonic()
     file = read_prompts(choice.prompts, most=choice.num_prompts, field=choice.prompt_field)
+    refuse_two_prompts(file)
     refuse_foreign(choice)
     prepared = prepare(steering, model, check=choice.check, report=running.report)
     with alone(Path(choice.out)):
-        manifest, fresh = begun(choice, file, prepared, model)
-        return _Job(choice, running, file, prepared.at(manifest.settings), manifest, fresh, started).run()
+        found = begun(choice, file, prepared, model)
+        return _Job(choice, running, file, prepared.at(found.manifest.settings), found, started).run()
+
+
+@contextlib.contextmanager
+def _same_threads(threads: int) -> Iterator[None]:
+    """As many threads as the run began with, for the same sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
@@ -110,68 +123,44 @@ class _Job:
     running: GenerateRun
     file: PromptFile
     prepared: Steering
-    manifest: Manifest
-    fresh: bool
+    found: Begun
     started: float
+    started_with: int = field(default_factory=torch.get_num_threads)
     written: Written = field(default_factory=Written)
+    manifest: Manifest = field(init=False)
     out: Growing = field(init=False)
+    explanations: Growing = field(init=False)
 
     def __post_init__(self) -> None:
-        self.out = Growing(Path(self.choice.out))
+        self.manifest = self.found.manifest
+        self.out, self.explanations = Growing(Path(self.choice.out)), Growing(self.choice.explanations)
 
     def run(self) -> GenerateResult:
-        found = Extent() if self.fresh else self._found()
-        if found.prompts < len(self.file.prompts):
-            self._continue(found)
-        return self._result(found.prompts)
+        done = self.found.written.prompts
+        if done < len(self.file.prompts):
+            with _same_threads(self.manifest.threads):
+                self._continue(done)
+        return self._result(done)
 
-    def _found(self) -> Extent:
-        """What an earlier run has left of its output.
-
-        Raises:
-            ExistsError: Somebody has changed it.
-        """
-
-        def belongs(number: int, line: bytes) -> bool:
-            prompt = self.file.prompts[number] if number < len(self.file.prompts) else None
-            return prompt is not None and is_line_of(prompt, line)
-
-        return found_extent(
-            Path(self.choice.out),
-            self.manifest.written,
-            finished=self.manifest.finished_at is not None,
-            batch_ends=self._starts(),
-            belongs=belongs,
-        )
-
-    def _take_up(self, found: Extent) -> None:
+    def _take_up(self, done: int) -> None:
         """Cut the output back to whole batches; from here on the run changes what is on the disk."""
-        out, done = Path(self.choice.out), found.prompts
+        out = Path(self.choice.out)
         prepare_folder(out)
-        if self.fresh:
+        if not done:
             discard(out, self.choice.explanations)
             self.manifest.write(self.choice.manifest)
-        self.out.begin(found)
-        cut_to(self.choice.explanations, min(done, self.choice.explain))
+        self.out.begin(self.found.written)
+        self.explanations.begin(self.found.explained)
         if 0 < done < len(self.file.prompts):
             self._say(f"going on after {done:,} of {len(self.file.prompts):,} prompts")
-
-    def _starts(self) -> Iterator[int]:
-        """Where batches begin, and the end."""
-        start = 0
-        while start < len(self.file.prompts):
-            yield start
-            start = min(start + self._size(start), len(self.file.prompts))
-        yield start
 
     def _size(self, start: int) -> int:
         """Prompts of the batch that begins with a prompt."""
         sizes = [each.batch_size for each in self.manifest.halvings if each.prompt <= start]
         return min([self.manifest.batch_size, *sizes])
 
-    def _continue(self, found: Extent) -> None:
-        done = found.prompts
-        self._same_threads()
+    def _continue(self, done: int) -> None:
+        self._say_what_differs()
         loaded = self.prepared.load(self.running.report)
         batches = Batches(
             self.file.name,
@@ -185,7 +174,7 @@ class _Job:
                 self.prepared.choice.temperature or 1.0,
             ),
         )
-        self._take_up(found)  # all that could have been refused has not been
+        self._take_up(done)  # all that could have been refused has not been
         self.manifest = self.manifest.progressed(seconds=time.monotonic() - self.started, tokens=0, searched=0)
         self._progress(done)
         with self.running.interruption.deferring():
@@ -211,7 +200,7 @@ class _Job:
 
     def _keep(self, written: Written, *, finished: bool) -> None:
         """Write a batch: explanations first, since the output says how far the run has come."""
-        append(self.choice.explanations, written.explanations)
+        explained = self.explanations.append(written.explanations)
         extent = self.out.append(written.lines)
         if written.truncated and not self.written.truncated:
             self._say("note: prompts longer than the model's window are cut at their beginning (prompt_tokens_dropped)")
@@ -219,7 +208,9 @@ class _Job:
         self.manifest = self.manifest.progressed(
             seconds=written.seconds, tokens=written.tokens, searched=written.searched
         )
-        self.manifest = replace(self.manifest, written=extent, finished_at=now() if finished else None)
+        self.manifest = replace(
+            self.manifest, written=extent, explained=explained, finished_at=now() if finished else None
+        )
         self.manifest.write(self.choice.manifest)
 
     def _halve(self, start: int, size: int, loaded: Loaded) -> None:
@@ -244,11 +235,9 @@ class _Job:
         self.manifest.write(self.choice.manifest)
         self._say(f"out of memory with {size} prompts at once: going on with {halved.batch_size}")
 
-    def _same_threads(self) -> None:
-        """As many threads as the run began with, for the same sums."""
-        if torch.get_num_threads() != self.manifest.threads:
+    def _say_what_differs(self) -> None:
+        if self.started_with != self.manifest.threads:
             self._say(f"computing with {self.manifest.threads} threads, as this output was begun")
-            torch.set_num_threads(self.manifest.threads)
         current = versions()
         changed = [
             f"{name} {version} → {current.get(name, 'none')}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goodctl.errors import ConflictError, ExistsError
+from goodctl.errors import ConflictError, ExistsError, ServiceError
 from goodctl.workflows.lines import append, cut_to_bytes
 
 BLOCK = 2**20
@@ -76,46 +75,45 @@ class Growing:
         return self.extent
 
 
-def found_extent(
-    path: Path, known: Extent, *, finished: bool, batch_ends: Iterable[int], belongs: Callable[[int, bytes], bool]
-) -> Extent:
+def found_extent(path: Path, known: Extent, *, finished: bool, belongs: Callable[[int, bytes], bool]) -> Extent:
     """How much of an earlier run's output is there, in whole batches; changes nothing.
 
-    What is behind the known extent is of a batch that was interrupted, and counts for nothing. A file that is shorter,
-    which no interruption explains, is kept up to the last whole batch.
+    What is behind the known extent is of a batch that was interrupted, and counts for nothing.
 
     Args:
         path: The output.
         known: What the manifest says of it.
         finished: Whether it says that nothing is missing.
-        batch_ends: Numbers of lines, ascending, at which batches end.
-        belongs: Whether a line, by its number from 0, is one that the run writes there.
+        belongs: Whether a line, by its number from 0, may be one that the run has written there.
+
+    Returns:
+        The known extent; an empty one where the file is gone.
 
     Raises:
         ExistsError: The file is not what the run wrote.
+        ServiceError: It cannot be read.
     """
-    size = path.stat().st_size if path.exists() else 0
-    changed = ExistsError(
-        f"{path} is not what the run wrote that its manifest tells of: somebody has changed it.",
-        hint="Choose another --out, or discard it: --overwrite",
-    )
-    if size >= known.bytes:
-        if (finished and size > known.bytes) or _hashed(path, known.bytes).hexdigest() != known.sha256:
-            raise changed
-        return known
-    ends = set(batch_ends)
-    whole, extent, digest = Extent(), 0, hashlib.sha256()
-    with path.open("rb") if size else open(os.devnull, "rb") as file:
-        for number, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                break
-            if not belongs(number, line):
-                raise changed
-            digest.update(line)
-            extent += len(line)
-            if number + 1 in ends:
-                whole = Extent(number + 1, extent, digest.hexdigest())
-    return whole
+    if not path.exists():
+        return Extent()
+    try:
+        changed = _hashed(path, known.bytes).hexdigest() != known.sha256 or not all(
+            not finished and (belongs(number, line) or not line.endswith(b"\n"))
+            for number, line in _lines_behind(path, known)
+        )
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be read: {error.strerror}.", hint="Choose another --out.") from error
+    if changed:
+        raise ExistsError(
+            f"{path} is not what the run wrote that its manifest tells of: somebody has changed it.",
+            hint="Choose another --out, or discard it: --overwrite",
+        )
+    return known
+
+
+def _lines_behind(path: Path, known: Extent) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        file.seek(known.bytes)
+        yield from enumerate(file, start=known.prompts)
 
 
 def _hashed(path: Path, size: int) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import filelock
 
 from goodctl.cache_root import cache_root
-from goodctl.errors import ConflictError, InputError, ServiceError, UsageError
+from goodctl.errors import ConflictError, ServiceError, UsageError
 
 MOST_NAME_BYTES = 255 - len("..part")
 """Of a file's name on common file systems, less what the name of a part of it adds."""
@@ -40,35 +40,6 @@ def check_out(out: str, *beside: Path) -> None:
             f"--out {out}: a file beside it would have a name of {longest} bytes; {MOST_NAME_BYTES} are possible.",
             hint="Choose a shorter --out.",
         )
-
-
-def complete_lines(path: Path) -> int:
-    """How many lines a file has that end as lines do; 0 where it is missing."""
-    if not path.exists():
-        return 0
-    count = 0
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            count += block.count(b"\n")
-    return count
-
-
-def cut_to(path: Path, lines: int) -> None:
-    """Keep the first lines of a file and nothing behind them.
-
-    Raises:
-        InputError: There are fewer.
-    """
-    if not path.exists():
-        if lines:
-            raise InputError(f"{path} is gone.", hint="Begin anew: --overwrite")
-        return
-    with path.open("rb") as file:
-        for _ in range(lines):
-            if not file.readline().endswith(b"\n"):
-                raise InputError(f"{path} has fewer than {lines:,} lines.", hint="Begin anew: --overwrite")
-        kept = file.tell()
-    cut_to_bytes(path, kept)
 
 
 def cut_to_bytes(path: Path, size: int) -> None:

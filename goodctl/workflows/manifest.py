@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import itertools
 import json
 import platform
 from collections.abc import Mapping
@@ -75,6 +74,7 @@ class Manifest:
         tokens: That were generated.
         searched: How many of them with the help of neighbours.
         written: What of the output was there when this was written.
+        explained: The same of the explanations.
     """
 
     command: str
@@ -93,6 +93,7 @@ class Manifest:
     tokens: int = 0
     searched: int = 0
     written: Extent = field(default_factory=Extent)
+    explained: Extent = field(default_factory=Extent)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -129,8 +130,8 @@ class Manifest:
         try:
             known = {name: stored[name] for name in cls.__dataclass_fields__}
             halvings = tuple(Halving(**each) for each in known.pop("halvings"))
-            written = Extent(**known.pop("written"))
-            manifest = cls(**known, halvings=halvings, written=written)
+            written, explained = Extent(**known.pop("written")), Extent(**known.pop("explained"))
+            manifest = cls(**known, halvings=halvings, written=written, explained=explained)
             manifest.check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"{path} is damaged: {error}.", hint="Begin anew: --overwrite") from error
@@ -144,6 +145,7 @@ class Manifest:
         """
         texts = (
             self.written.sha256,
+            self.explained.sha256,
             self.device,
             self.precision,
             self.begun_at,
@@ -155,17 +157,17 @@ class Manifest:
         positions = (
             self.tokens,
             self.searched,
-            self.written.prompts,
-            self.written.bytes,
+            *_sizes(self.written),
+            *_sizes(self.explained),
             *(each.prompt for each in self.halvings),
         )
         good = (
             self.command == "generate",
             all(isinstance(each, dict) for each in (self.settings, self.prompts, self.versions, self.measured)),
             all(isinstance(each, str) for each in texts),
-            isinstance(self.settings.get("temperature", 1.0), int | float),
+            type(self.settings.get("temperature", 1.0)) in {int, float} and self.settings.get("temperature", 1.0) > 0,
             all(type(each) is int and each >= 1 for each in counts) and self.threads <= MOST_THREADS,
-            all(later < earlier for earlier, later in itertools.pairwise(sizes)),
+            all(each <= self.batch_size for each in sizes),
             all(type(each) is int and each >= 0 for each in positions),
             all(isinstance(each, int | float) for each in (self.seconds, *self.measured.values())),
         )
@@ -179,6 +181,11 @@ class Manifest:
             for each in (self, other)
         )
         return list(_differences("", mine, theirs))
+
+    def begun_again(self) -> Manifest:
+        """The manifest of a run whose output is gone: the same batches, and nothing done."""
+        nothing = Extent()
+        return replace(self, written=nothing, explained=nothing, finished_at=None, seconds=0.0, tokens=0, searched=0)
 
     def progressed(self, *, seconds: float, tokens: int, searched: int) -> Manifest:
         """The manifest after some more work."""
@@ -205,6 +212,10 @@ def _differences(name: str, mine: Any, theirs: Any) -> list[str]:
 
 def _keys(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     return [key for key in dict.fromkeys([*mine, *theirs]) if key not in NAMES]
+
+
+def _sizes(extent: Extent) -> tuple[int, int]:
+    return extent.prompts, extent.bytes
 
 
 def _short(value: Any) -> str:

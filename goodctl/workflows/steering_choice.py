@@ -106,7 +106,7 @@ class SteeringChoice:
         Raises:
             UsageError: One has none.
         """
-        check_effects(self.method, given, nontoxic=bool(self.nontoxic))
+        check_effects(self.method, given, toxic=bool(self.toxic), nontoxic=bool(self.nontoxic))
         return self
 
     def stores(self) -> dict[str, tuple[str, ...]]:

@@ -170,6 +170,16 @@ def test_numbers_that_json_does_not_have_become_null(tmp_path: Path) -> None:
     assert columns == {"prompt": {"text": "a", "toxicity": None}, "more": [1.5, None, {"b": None}]}
 
 
+@pytest.mark.parametrize("depth", [300, 900, 5000])
+def test_brackets_in_brackets_are_read_or_refused_with_their_line(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "a", "deep": ' + "[" * depth + "]" * depth + "}\n")
+    try:
+        assert read_prompts(str(path)).prompts[0].text == "a"
+    except InputError as error:
+        assert "a.jsonl:1" in error.message
+
+
 RECORD = st.dictionaries(TEXT, JSON, max_size=4)
 PROMPT = TEXT | st.none() | st.fixed_dictionaries({"text": TEXT | st.none()}, optional={"toxicity": st.floats()})
 

@@ -21,17 +21,21 @@ from goodctl.workflows.steering_choice import chosen
 )  # fmt: skip
 def test_without_effect(method: str, given: str) -> None:
     with pytest.raises(UsageError, match=f"--{given.replace('_', '-')} has no effect with the method {method}"):
-        check_effects(method, [given], nontoxic=True)
+        check_effects(method, [given], toxic=True, nontoxic=True)
 
 
 def test_with_effect() -> None:
-    check_effects(DATASTORES, ["alpha", "filter_p", "k", "k_nontoxic", "temperature", "preset", "seed"], nontoxic=True)
-    check_effects(KNN_LM, ["lam", "k", "temperature", "preset", "top_p"], nontoxic=False)
-    check_effects(DEXPERTS, ["alpha", "filter_p", "preset"], nontoxic=False)
-    check_effects(BASE, ["seed", "top_p", "out"], nontoxic=False)
+    check_effects(
+        DATASTORES, ["alpha", "filter_p", "k", "k_nontoxic", "temperature", "preset", "seed"], toxic=True, nontoxic=True
+    )
+    check_effects(KNN_LM, ["lam", "k", "temperature", "preset", "top_p"], toxic=True, nontoxic=False)
+    check_effects(DEXPERTS, ["alpha", "filter_p", "preset"], toxic=True, nontoxic=False)
+    check_effects(BASE, ["seed", "top_p", "out"], toxic=True, nontoxic=False)
 
 
 def test_a_number_for_a_side_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="without a nontoxic store"):
         chosen(None, toxic=["toxic"], k_nontoxic=8).check_effects(["k_nontoxic"])
     assert chosen(None, nontoxic=["nontoxic"], k_nontoxic=8).check_effects(["k_nontoxic"]).k_nontoxic == 8
+    with pytest.raises(UsageError, match="no effect beside --k-nontoxic"):
+        chosen(None, nontoxic=["nontoxic"], k=4, k_nontoxic=8).check_effects(["k", "k_nontoxic"])

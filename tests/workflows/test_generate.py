@@ -180,18 +180,6 @@ def test_a_temperature_is_measured_once_for_a_run(places: dict[str, str], prompt
     assert anew != 2.5 and json.loads(path.read_text())["settings"]["temperature"] == anew
 
 
-@pytest.mark.parametrize("cut", [1, 200, 1000])
-def test_a_torn_output_is_cut_back_to_whole_batches(
-    cut: int, places: dict[str, str], prompts: str, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.jsonl"
-    run(prompts, out, steering(places), batch_size=2, explain=2)
-    expected = out.read_bytes()
-    out.write_bytes(expected[: -min(cut, len(expected) - 5)])
-    run(prompts, out, steering(places), explain=2)
-    assert out.read_bytes() == expected
-
-
 def test_an_empty_prompt_begins_with_the_token_for_it(places: dict[str, str], tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": ""}, {"prompt": "A"}])
     result = run(prompts, tmp_path / "out.jsonl", steering(places))

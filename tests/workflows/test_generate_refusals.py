@@ -229,6 +229,14 @@ def test_nothing_but_output_and_manifest_is_left(places: dict[str, str], prompts
     assert names == ["out.jsonl", "out.jsonl.manifest.json"]
 
 
+def test_a_field_called_prompt_is_the_prompt(tiny: str, tmp_path: Path) -> None:
+    records = [{"question": "Good", "prompt": "Good"}, {"question": "Tea", "prompt": {"text": "Another"}}]
+    prompts = write_prompts(tmp_path / "p.jsonl", records)
+    with pytest.raises(InputError, match=r"p\.jsonl:2: the field 'prompt' is not the prompt"):
+        run(prompts, tmp_path / "out.jsonl", chosen(None), model=tiny, prompt_field="question")
+    run(prompts, tmp_path / "out.jsonl", chosen(None), model=tiny, prompt_field="question", num_prompts=1)
+
+
 def test_the_prompts_are_never_the_output(places: dict[str, str], prompts: str) -> None:
     before = Path(prompts).read_bytes()
     with pytest.raises(UsageError, match="is the file of the prompts"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,15 @@ def edited(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"Good", b"Bood"))
 
 
-def shorter_and_edited(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b"Good", b"G"))
+def shortened(path: Path) -> None:
+    """In what was generated, and nowhere else."""
+    found = lines(path)
+    found[1]["generations"][0] = found[1]["generations"][0][:-2]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in found), encoding="utf-8")
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
 
 
 def rotated(path: Path) -> None:
@@ -36,7 +44,7 @@ def rotated(path: Path) -> None:
     path.write_bytes(b"".join([*others, first]))
 
 
-@pytest.mark.parametrize("change", [appended, edited, shorter_and_edited, rotated])
+@pytest.mark.parametrize("change", [appended, edited, shortened, torn, rotated])
 def test_a_finished_output_that_was_changed_is_refused(
     change: Callable[[Path], None], places: dict[str, str], prompts: str, tmp_path: Path
 ) -> None:
@@ -52,25 +60,68 @@ def test_a_finished_output_that_was_changed_is_refused(
     assert out.read_bytes() == whole
 
 
-def test_an_unfinished_output_that_was_changed_is_refused(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+def noted(path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write("precious note\n")
+
+
+@pytest.mark.parametrize("change", [edited, shortened, torn, noted])
+def test_an_unfinished_output_that_was_changed_is_refused_and_may_be_overwritten(
+    change: Callable[[Path], None], places: dict[str, str], prompts: str, tmp_path: Path
+) -> None:
+    run(prompts, tmp_path / "whole.jsonl", steering(places), batch_size=2)
     out = tmp_path / "out.jsonl"
     with pytest.raises(Interrupted):
         run(prompts, out, steering(places), GenerateRun(Stop(2)), batch_size=2)
-    edited(out)
+    change(out)
+    changed = out.read_bytes()
     with pytest.raises(ExistsError, match="somebody has changed it"):
         run(prompts, out, steering(places), batch_size=2)
-
-
-def test_what_an_interrupted_batch_left_counts_for_nothing(
-    places: dict[str, str], prompts: str, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.jsonl"
-    run(prompts, tmp_path / "whole.jsonl", steering(places), batch_size=2)
-    with pytest.raises(Interrupted):
-        run(prompts, out, steering(places), GenerateRun(Stop(1)), batch_size=2)
-    appended(out)  # a whole line, as of a kill between output and manifest
-    assert run(prompts, out, steering(places), batch_size=2).resumed == 2
+    assert out.read_bytes() == changed
+    assert run(prompts, out, steering(places), batch_size=2, overwrite=True).resumed == 0
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_explanations_that_were_changed_or_are_gone(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out, explanations = tmp_path / "out.jsonl", tmp_path / "out.jsonl.explain.jsonl"
+    for finished in (True, False):
+        running = None if finished else GenerateRun(Stop(2))
+        with contextlib.nullcontext() if finished else pytest.raises(Interrupted):
+            run(prompts, out, steering(places), running, batch_size=2, explain=3, overwrite=True)
+        whole = explanations.read_bytes()
+        for change in (lambda: explanations.write_text("garbage\n"), explanations.unlink):
+            explanations.write_bytes(whole)
+            change()
+            with pytest.raises(ExistsError, match=r"explain\.jsonl is (not what the run wrote|gone)"):
+                run(prompts, out, steering(places), batch_size=2, explain=3)
+        assert run(prompts, out, steering(places), batch_size=2, explain=3, overwrite=True).resumed == 0
+
+
+def test_an_output_that_is_gone_is_made_again(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    first = run(prompts, out, steering(places), batch_size=2, explain=2)
+    whole, explained = out.read_bytes(), Path(str(first.explanations)).read_bytes()
+    out.unlink()
+    assert run(prompts, out, steering(places), explain=2).batch_size == 2
+    assert (out.read_bytes(), Path(str(first.explanations)).read_bytes()) == (whole, explained)
+    manifest = json.loads(Path(first.manifest).read_text())
+    assert manifest["tokens"] == first.tokens  # not those of both runs
+
+
+def test_what_an_interrupted_batch_left_is_computed_again(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    run(prompts, whole, steering(places), batch_size=2)
+    manifest = Path(f"{out}.manifest.json")
+    for left in (0, 1, 40):  # killed between output and manifest, within the next line, within the one after it
+        with pytest.raises(Interrupted):
+            run(prompts, out, steering(places), GenerateRun(Stop(1)), batch_size=2, overwrite=True)
+        third = whole.read_bytes().splitlines(keepends=True)[2]
+        out.write_bytes(out.read_bytes() + (third + third[:left] if left == 40 else third[: left or len(third)]))
+        assert json.loads(manifest.read_text())["written"]["prompts"] == 2
+        assert run(prompts, out, steering(places), batch_size=2).resumed == 2
+        assert out.read_bytes() == whole.read_bytes()
+        out.unlink()
+        manifest.unlink()
 
 
 def test_another_writer_is_noticed_before_the_next_batch(places: dict[str, str], prompts: str, tmp_path: Path) -> None:
@@ -95,7 +146,7 @@ def test_a_finished_output_may_be_read_only(places: dict[str, str], prompts: str
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(batches=st.lists(st.lists(st.text(max_size=5), min_size=1, max_size=3), max_size=5), data=st.data())
-def test_a_file_cut_anywhere_is_found_up_to_its_last_whole_batch(
+def test_a_kill_anywhere_behind_what_is_known_costs_no_more_than_what_is_behind(
     batches: list[list[str]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("growing") / "out.jsonl"
@@ -107,24 +158,21 @@ def test_a_file_cut_anywhere_is_found_up_to_its_last_whole_batch(
     texts = [text for batch in batches for text in batch]
     if path.exists():
         path.write_bytes(path.read_bytes()[:size])
-    found = found_extent(
-        path,
-        known,
-        finished=False,
-        batch_ends=[each.prompts for each in extents],
-        belongs=lambda number, line: json.loads(line)["text"] == texts[number],
-    )
-    assert found == (known if size >= known.bytes else max((e for e in extents if e.bytes <= size), key=_prompts))
+
+    def belongs(number: int, line: bytes) -> bool:
+        return bool(line.endswith(b"\n") and json.loads(line)["text"] == texts[number])
+
+    if size < known.bytes:
+        with pytest.raises(ExistsError):
+            found_extent(path, known, finished=False, belongs=belongs)
+        return
+    found = found_extent(path, known, finished=False, belongs=belongs)
+    assert found == known
     again = Growing(path)
     again.begin(found)
-    rest = texts[found.prompts :]
-    again.append([{"text": text} for text in rest])
+    again.append([{"text": text} for text in texts[found.prompts :]])
     assert again.extent == extents[-1]
     assert [line["text"] for line in (lines(path) if path.exists() else [])] == texts
-
-
-def _prompts(extent: Extent) -> int:
-    return extent.prompts
 
 
 def test_names_that_files_cannot_have(tmp_path: Path) -> None:
