@@ -52,8 +52,8 @@ def refuse_two_prompts(file: PromptFile) -> None:
             stated = stated.get("text")
         if (stated or "") != prompt.text:
             raise InputError(
-                f"{file.name}:{prompt.line}: the field 'prompt' is not the prompt that --prompt-field names, and would be "
-                "taken for it in the output",
+                f"{file.name}:{prompt.line}: the field 'prompt' is not the prompt that --prompt-field names, and would "
+                "be taken for it in the output",
                 hint="Rename that field in the file.",
             )
 

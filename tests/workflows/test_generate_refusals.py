@@ -125,6 +125,30 @@ def test_one_prompt_that_does_not_fit_ends_the_run(
         run(prompts, tmp_path / "out.jsonl", steering(places))
 
 
+def test_memory_that_runs_out_again_after_the_output_was_lost(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = Decoder.decode
+    scarce_from = [2]
+
+    def scarce(decoder: Decoder, batch: Batch) -> Iterator[Step]:
+        if len(batch.prompts) > 1 and batch.numbers[0] >= scarce_from[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        yield from decode(decoder, batch)
+
+    monkeypatch.setattr(Decoder, "decode", scarce)
+    out = tmp_path / "out.jsonl"
+    for scarce_from[0] in (2, 0):
+        manifest = run(prompts, out, steering(places), batch_size=2).manifest
+        out.unlink()
+    assert json.loads(Path(manifest).read_text())["halvings"] == [
+        {"prompt": 2, "batch_size": 1},
+        {"prompt": 0, "batch_size": 1},
+    ]
+    first = run(prompts, out, steering(places), batch_size=2)
+    assert run(prompts, out, steering(places), batch_size=2).resumed == first.prompts  # its manifest can be read
+
+
 def test_stores_leave_the_device_before_a_prompt_is_given_up(
     places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
