@@ -10,6 +10,7 @@ from goodctl.cli.output import Output
 
 
 def generate(
+    context: typer.Context,
     prompts: g.PromptsFile,
     out: g.Out,
     model: g.BaseModel = None,
@@ -61,7 +62,7 @@ def generate(
         method, toxic=toxic, nontoxic=nontoxic, store=store, expert=expert, antiexpert=antiexpert, alpha=alpha,
         k=k, k_nontoxic=k_nontoxic, temperature=sizes.temperature(temperature), filter_p=filter_p, lam=lam,
         fidelity=fidelity, preset=preset,
-    )  # fmt: skip
+    ).check_effects(writing.given(context))  # fmt: skip
     asked = GenerateChoice(
         prompts,
         out,

@@ -10,6 +10,7 @@ from goodctl.cli.output import Output
 
 
 def perplexity(
+    context: typer.Context,
     texts: o.Texts,
     model: g.BaseModel = None,
     store: g.KnnStore = None,
@@ -39,6 +40,7 @@ def perplexity(
     """
     from goodctl.cli import render_perplexity, sizes
     from goodctl.cli.progress import drawn
+    from goodctl.cli.writing import given
     from goodctl.corpus import Corpus
     from goodctl.workflows import perplexity as work
     from goodctl.workflows.choices import Text
@@ -49,6 +51,7 @@ def perplexity(
     text = Text(Corpus(tuple(texts), text_field, language, language_field), Selection(max_documents, max_tokens, seed))
     base = ModelChoice(model, revision, device, precision, trust_remote_code)
     choice = work.PerplexityChoice(tuple(store or ()), lam, k, sizes.temperature(temperature), fidelity, window, check)
+    choice.steering().check_effects(given(context))
     with drawn(out) as report:
         result = work.perplexity(text, base, choice, report)
     out.result(result.to_dict(), *render_perplexity.measured(result))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import typer
+
 from goodctl.cli.output import Output
 from goodctl.cli.progress import drawn, interruptible
 from goodctl.errors import Interrupted
@@ -48,3 +50,10 @@ def resumable(out: Output) -> Iterator[tuple[Interruption, Report]]:
         raise Interrupted(
             "Stopped at once. What was finished is kept.", hint="Run the same command again: it goes on."
         ) from None
+
+
+def given(context: typer.Context) -> list[str]:
+    """The parameters that stand in the command line, as the command's function calls them."""
+    # By the enumeration's name: typer brings a click of its own, which is not for import.
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]

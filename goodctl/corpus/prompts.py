@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -31,8 +32,8 @@ class Prompt:
         number: 0-based position among the prompts of the file.
         line: 1-based, for messages: the line on which the record starts, or the row (Parquet).
         text: The prompt; may be empty.
-        columns: What the record had, in its order and with its values, headed by ``prompt`` (the text) if it had no
-            column of that name.
+        columns: What the record had, in its order and with its values (NaN and infinity as None), headed by
+            ``prompt`` (the text) if it had no column of that name.
     """
 
     number: int
@@ -157,19 +158,31 @@ def _without_empty_end(records: Iterable[Record]) -> Iterator[Record]:
 def _prompt(name: str, number: int, record: Record, fields: _PromptFields) -> Prompt:
     columns: dict[str, Any] = {}
     if isinstance(record.value, dict):
-        columns = record.value
-        _check_json(columns, position(name, record))
+        columns = _as_json(record.value, position(name, record))
     text = fields.of(columns).document(name, record).text
     if _PROMPT not in columns:
         columns = {_PROMPT: text, **columns}
     return Prompt(number, record.number if record.line is None else record.line, text, columns)
 
 
-def _check_json(columns: Mapping[str, object], place: str) -> None:
-    """Makes sure that the output of a generation can have these columns."""
+def _without_nan(value: Any) -> Any:
+    """The same with None for numbers that JSON lacks: NaN, which marks what is missing in tables, and infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return value
+
+
+def _as_json(columns: Mapping[str, object], place: str) -> dict[str, Any]:
+    """The columns as the output of a generation can have them."""
+    found = {}
     for column, value in columns.items():
         try:
             json.dumps({column: value}, ensure_ascii=False).encode()
+            found[column] = _without_nan(value)
         except UnicodeEncodeError as error:
             raise InputError(
                 f"{place}: field {column!r} has the lone surrogate U+{ord(error.object[error.start]):04X}, "
@@ -181,3 +194,4 @@ def _check_json(columns: Mapping[str, object], place: str) -> None:
                 f"{place}: field {column!r} cannot be written as JSON: {error}",
                 hint="Convert it to strings or numbers, or take it out of the file.",
             ) from error
+    return found

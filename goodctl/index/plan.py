@@ -19,8 +19,11 @@ HIGH = "high"
 FAST = "fast"
 FIDELITIES = (EXACT, HIGH, FAST)
 MOST_RERANK = 16
-CUDA_SHARE = 0.8
-"""Of a GPU's free memory that keys may take."""
+CUDA_SHARE = 0.25
+"""Of a GPU's memory that the keys of one side may take: two sides, and beside them the model.
+
+Of all its memory and not of what is free, so that the way of searching, and with it the text, does not depend on what
+else runs there."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,14 @@ def uses_codes(segments: Sequence[Segment], fidelity: str, device: torch.device)
     """
     if fidelity == EXACT:
         return [False] * len(segments)
-    if device.type == "cuda" and key_bytes(segments) <= CUDA_SHARE * torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and key_bytes(segments) <= CUDA_SHARE * device_bytes(device):
         return [False] * len(segments)
     return [segment.info.codes is not None for segment in segments]
+
+
+def device_bytes(device: torch.device) -> int:
+    """Memory of a GPU, whoever uses it."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def searched_bytes(segments: Sequence[Segment], coded: Sequence[bool], codecs: Mapping[str, CodecInfo]) -> int:

@@ -54,6 +54,7 @@ class Searcher:
     codecs: dict[str, Codec]
     settings: dict[str, Settings]
     first_rows: list[int] = field(default_factory=list)
+    _on_device: bool = True
     _values: npt.NDArray[np.int32] | None = None
     _places: list[Place] | None = None
     _all_places: list[Place] | None = None
@@ -150,6 +151,17 @@ class Searcher:
             values = np.concatenate([segment.values() for segment in self.segments])
             self._values = values
         return self._values
+
+    @property
+    def searched_by(self) -> str:
+        """What is compared with a query: ``keys``, ``codes``, or ``codes and keys`` where segments differ."""
+        return " and ".join(name for name, used in (("codes", any(self.coded)), ("keys", not all(self.coded))) if used)
+
+    def leave_device(self) -> bool:
+        """Free the memory that keys take on a GPU; from now on they go there block by block. Whether any were there."""
+        was_there = self._on_device and self.device.type == "cuda" and not all(self.coded)
+        self._on_device, self._places = False, None
+        return was_there
 
     def search(self, queries: npt.NDArray[np.floating], k: int) -> Neighbors:
         """The k nearest rows of each query.
@@ -259,7 +271,7 @@ class Searcher:
                 for segment, first, by_codes in zip(self.segments, self.first_rows, self.coded, strict=True)
                 if not by_codes
             ]
-            if self.device.type == "cuda" and _fits(chosen, self.device):
+            if self.device.type == "cuda" and self._on_device and _fits(chosen, self.device):
                 chosen = [Place(place.tensor().to(self.device), place.first_row) for place in chosen]
             self._places = chosen
         return self._places

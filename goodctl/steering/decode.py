@@ -174,6 +174,13 @@ class Decoder:
             )
 
     def _check(self, inputs: Inputs, batch: Batch, prompts: Indices) -> None:
+        if inputs.queries is not None and not bool(torch.isfinite(inputs.queries).all()):
+            wrong = ~torch.isfinite(inputs.queries).all(-1).cpu().numpy()
+            raise GoodctlError(
+                f"{batch.names[prompts[int(np.flatnonzero(wrong)[0])]]}: {self.model.name} gives hidden states that "
+                f"are no numbers ({self.model.precision}).",
+                hint="Try --precision fp32; if that does not help, the weights are damaged or the model is broken.",
+            )
         models = (self.model, *self.companions)
         for model, logits in zip(models, (inputs.logits, *inputs.companions), strict=True):
             wrong = ~torch.isfinite(logits.amax(-1)).cpu().numpy()

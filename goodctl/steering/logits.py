@@ -15,6 +15,10 @@ from goodctl.steering.nucleus import check_share, nucleus
 
 NOT_RETRIEVED = -50.0
 """A log probability up to this counts as that of a token which no neighbour proposes, as in the published method."""
+RULED_OUT = -1e4
+"""The least logit of a companion: what it makes impossible stays a number, of which others can be subtracted."""
+LEAST_TEMPERATURE = 1e-30
+"""Below it only the nearest neighbours count anyway, and float32 has no such numbers."""
 STRONGEST = 1e30
 """A strength beyond it has no further effect: only the largest difference counts by then, and float32 has an end."""
 
@@ -197,7 +201,10 @@ def neighbor_weights(
     if not 0 < temperature < math.inf:
         raise UsageError(f"The temperature is {temperature}: it must be above 0.", hint="Leave it out for auto.")
     there = torch.isfinite(distances)
-    logits = (-distances.float() / temperature).masked_fill(~there, -math.inf)
+    # From the nearest on, so that it has a weight however low the temperature is.
+    nearest = distances.float().amin(-1, keepdim=True) if distances.shape[-1] else distances.float()
+    beyond = (distances.float() - nearest).masked_fill(~there, math.inf)
+    logits = -beyond / max(temperature, LEAST_TEMPERATURE)
     # Softmax over nothing but -inf is not a number.
     weights = logits.softmax(-1).masked_fill(~there, 0.0) if logits.shape[-1] else logits
     return weights, neighbor_values.long().masked_fill(~there, 0)

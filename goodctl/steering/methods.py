@@ -11,7 +11,7 @@ import torch
 
 from goodctl.errors import UsageError
 from goodctl.steering.draws import narrowed
-from goodctl.steering.logits import combined, discourage, interpolate, knn_log_probs
+from goodctl.steering.logits import RULED_OUT, combined, discourage, interpolate, knn_log_probs
 from goodctl.steering.neighborhood import Neighborhood
 from goodctl.steering.nucleus import Nucleus, accurate, check_share, nucleus
 from goodctl.steering.search import Found, Side, as_tensors
@@ -200,7 +200,9 @@ class DExperts:
     def steer(self, inputs: Inputs, top_p: float) -> Steered:
         """The ensemble of the models' logits at the nucleus."""
         found = nucleus(inputs.logits, self.filter_p)
-        at = dict(zip(self.sides, (each.float().gather(-1, found.tokens) for each in inputs.companions), strict=True))
+        # A token that a companion rules out: as good as impossible, and still a number that can be subtracted.
+        finite = (each.float().gather(-1, found.tokens).clamp(min=RULED_OUT) for each in inputs.companions)
+        at = dict(zip(self.sides, finite, strict=True))
         steered = combined(found.log_probs, found.kept, at.get("antiexpert"), at.get("expert"), self.alpha)
         return Steered(found.tokens, steered, narrowed(steered, top_p))
 

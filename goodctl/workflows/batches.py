@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -83,12 +84,12 @@ class Batches:
             loaded.model, loaded.method, self.sampling, self._prompting.ends(), loaded.key_layer, loaded.companions
         )
 
-    def written(self, prompts: Sequence[Prompt], on_step: Callable[[Written], None]) -> Written:
+    def written(self, prompts: Sequence[Prompt], on_step: Callable[[Written, float], None]) -> Written:
         """Continue some prompts.
 
         Args:
             prompts: Of the file, at least one.
-            on_step: Told after every token what has been done.
+            on_step: Told after every token what has been done, and which share of the longest continuation that is.
 
         Returns:
             One line for each prompt; a prompt that cannot be continued has no generations and says why.
@@ -108,7 +109,8 @@ class Batches:
                 columns.append(step.tokens)
                 tokens, searched = tokens + step.choices, searched + step.searched
                 self.explainer.take(step, batch)
-                on_step(Written(tokens=tokens, searched=searched, seconds=time.monotonic() - began))
+                so_far = Written(tokens=tokens, searched=searched, seconds=time.monotonic() - began)
+                on_step(so_far, (step.number + 1) / self.sampling.max_new_tokens)
         texts = self._texts(able, np.stack(columns, axis=1)) if able else {}
         return Written(
             lines=tuple(
@@ -132,6 +134,21 @@ class Batches:
                 read.ids, [[int(token) for token in row if token not in hidden] for row in rows]
             )
         return texts
+
+
+def is_line_of(prompt: Prompt, line: bytes) -> bool:
+    """Whether a line of an output is of a prompt: it has the prompt's columns, and generations."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return False
+    added = {GENERATIONS, DROPPED, ERROR}
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get(GENERATIONS), list)
+        and {name: value for name, value in found.items() if name not in added}
+        == {name: value for name, value in prompt.columns.items() if name not in added}
+    )
 
 
 def _line(prompt: Prompt, tokens: Tokens, texts: list[str] | None) -> dict[str, Any]:

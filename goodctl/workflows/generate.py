@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from goodctl.corpus.prompts import PromptFile, read_prompts
+from goodctl.corpus.prompts import Prompt, PromptFile, read_prompts
 from goodctl.errors import Interrupted, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
@@ -19,8 +20,9 @@ from goodctl.steering.methods import DATASTORES
 from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
-from goodctl.workflows.generate_start import begun, refuse_foreign
-from goodctl.workflows.lines import alone, append, complete_lines, cut_to, discard, prepare_folder
+from goodctl.workflows.generate_start import Begun, begun, refuse_foreign, refuse_two_prompts
+from goodctl.workflows.growing import Growing
+from goodctl.workflows.lines import alone, discard, prepare_folder
 from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
@@ -94,11 +96,23 @@ def generate(
     running = running or GenerateRun()
     started = time.monotonic()
     file = read_prompts(choice.prompts, most=choice.num_prompts, field=choice.prompt_field)
+    refuse_two_prompts(file)
     refuse_foreign(choice)
     prepared = prepare(steering, model, check=choice.check, report=running.report)
     with alone(Path(choice.out)):
-        manifest, fresh = begun(choice, file, prepared, model)
-        return _Job(choice, running, file, prepared.at(manifest.settings), manifest, fresh, started).run()
+        found = begun(choice, file, prepared, model)
+        return _Job(choice, running, file, prepared.at(found.manifest.settings), found, started).run()
+
+
+@contextlib.contextmanager
+def _same_threads(threads: int) -> Iterator[None]:
+    """As many threads as the run began with, for the same sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
@@ -109,42 +123,36 @@ class _Job:
     running: GenerateRun
     file: PromptFile
     prepared: Steering
-    manifest: Manifest
-    fresh: bool
+    found: Begun
     started: float
+    started_with: int = field(default_factory=torch.get_num_threads)
     written: Written = field(default_factory=Written)
+    manifest: Manifest = field(init=False)
+    out: Growing = field(init=False)
+    explanations: Growing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.manifest = self.found.manifest
+        self.out, self.explanations = Growing(Path(self.choice.out)), Growing(self.choice.explanations)
 
     def run(self) -> GenerateResult:
-        lines = 0 if self.fresh else complete_lines(Path(self.choice.out))
-        done = max(start for start in self._starts() if start <= lines)
+        done = self.found.written.prompts
         if done < len(self.file.prompts):
-            self._continue(done)
-        else:
-            self._take_up(done)
-            if self.manifest.finished_at is None:  # killed between the last batch and the manifest
-                self.manifest = replace(self.manifest, finished_at=now())
-                self.manifest.write(self.choice.manifest)
+            with _same_threads(self.manifest.threads):
+                self._continue(done)
         return self._result(done)
 
     def _take_up(self, done: int) -> None:
         """Cut the output back to whole batches; from here on the run changes what is on the disk."""
         out = Path(self.choice.out)
         prepare_folder(out)
-        if self.fresh:
+        if not done:
             discard(out, self.choice.explanations)
             self.manifest.write(self.choice.manifest)
-        cut_to(out, done)
-        cut_to(self.choice.explanations, min(done, self.choice.explain))
+        self.out.begin(self.found.written)
+        self.explanations.begin(self.found.explained)
         if 0 < done < len(self.file.prompts):
             self._say(f"going on after {done:,} of {len(self.file.prompts):,} prompts")
-
-    def _starts(self) -> Iterator[int]:
-        """Where batches begin, and the end."""
-        start = 0
-        while start < len(self.file.prompts):
-            yield start
-            start = min(start + self._size(start), len(self.file.prompts))
-        yield start
 
     def _size(self, start: int) -> int:
         """Prompts of the batch that begins with a prompt."""
@@ -152,7 +160,7 @@ class _Job:
         return min([self.manifest.batch_size, *sizes])
 
     def _continue(self, done: int) -> None:
-        self._same_threads()
+        self._say_what_differs()
         loaded = self.prepared.load(self.running.report)
         batches = Batches(
             self.file.name,
@@ -173,54 +181,63 @@ class _Job:
             while done < len(self.file.prompts):
                 self._check_interrupted(done)
                 prompts = self.file.prompts[done : done + self._size(done)]
-                try:
-                    written = batches.written(prompts, functools.partial(self._moved, done))
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    self._halve(done, len(prompts), loaded, error)
+                written = self._tried(batches, prompts, done)
+                if written is None:
+                    self._halve(done, len(prompts), loaded)
                     continue
                 done += len(prompts)
                 self._keep(written, finished=done == len(self.file.prompts))
         self._progress(done, finished=True)
 
+    def _tried(self, batches: Batches, prompts: Sequence[Prompt], done: int) -> Written | None:
+        """A batch; None where memory does not suffice. The error is gone by then, and with it what its frames held."""
+        try:
+            return batches.written(prompts, functools.partial(self._moved, done, len(prompts)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
     def _keep(self, written: Written, *, finished: bool) -> None:
         """Write a batch: explanations first, since the output says how far the run has come."""
-        append(self.choice.explanations, written.explanations)
-        append(Path(self.choice.out), written.lines)
+        explained = self.explanations.append(written.explanations)
+        extent = self.out.append(written.lines)
         if written.truncated and not self.written.truncated:
             self._say("note: prompts longer than the model's window are cut at their beginning (prompt_tokens_dropped)")
         self.written = self.written.and_(written)
         self.manifest = self.manifest.progressed(
             seconds=written.seconds, tokens=written.tokens, searched=written.searched
         )
-        self.manifest = replace(self.manifest, finished_at=now() if finished else None)
+        self.manifest = replace(
+            self.manifest, written=extent, explained=explained, finished_at=now() if finished else None
+        )
         self.manifest.write(self.choice.manifest)
 
-    def _halve(self, start: int, size: int, loaded: Loaded, error: Exception) -> None:
-        """Go on with batches of half the size.
+    def _halve(self, start: int, size: int, loaded: Loaded) -> None:
+        """Go on with batches of half the size; before a single prompt is given up, the stores leave the device.
 
         Raises:
             ServiceError: A single prompt does not fit.
         """
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         if size == 1:
+            if self.prepared.leave_device():
+                self._say("out of memory with one prompt: going on with the stores' keys in the computer's memory")
+                return
             raise ServiceError(
                 f"{loaded.model.device} is out of memory even with one prompt of {self.choice.sampling.continuations} "
                 "continuations.",
                 hint="Choose a smaller --num-return-sequences, or --device cpu.",
-            ) from error
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            )
         halved = Halving(start, size // 2)
         self.manifest = replace(self.manifest, halvings=(*self.manifest.halvings, halved))
         self.manifest.write(self.choice.manifest)
         self._say(f"out of memory with {size} prompts at once: going on with {halved.batch_size}")
 
-    def _same_threads(self) -> None:
-        """As many threads as the run began with, for the same sums."""
-        if torch.get_num_threads() != self.manifest.threads:
+    def _say_what_differs(self) -> None:
+        if self.started_with != self.manifest.threads:
             self._say(f"computing with {self.manifest.threads} threads, as this output was begun")
-            torch.set_num_threads(self.manifest.threads)
         current = versions()
         changed = [
             f"{name} {version} → {current.get(name, 'none')}"
@@ -237,12 +254,13 @@ class _Job:
                 hint="Run the same command again: it goes on and ends with the same bytes.",
             )
 
-    def _moved(self, done: int, batch: Written) -> None:
+    def _moved(self, done: int, prompts: int, batch: Written, part: float) -> None:
+        """Show how far a batch has come: its prompts count as they would if they were finished one after another."""
         total = self.written.and_(batch)
         rate = total.tokens / max(total.seconds, 1e-9)
         # The other methods have nothing to skip: they never search, or always.
         share = f", {1 - total.share:.0%} skipped" if self.prepared.choice.method == DATASTORES else ""
-        self._progress(done, detail=f"{rate:,.0f} tokens/s{share}")
+        self._progress(done + int(prompts * part), detail=f"{rate:,.0f} tokens/s{share}")
 
     def _progress(self, done: int, *, finished: bool = False, detail: str = "") -> None:
         total = len(self.file.prompts)

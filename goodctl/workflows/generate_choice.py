@@ -10,6 +10,7 @@ from goodctl.errors import UsageError
 from goodctl.interruption import Interruption
 from goodctl.progress import Report, silent
 from goodctl.steering.decode import Sampling
+from goodctl.workflows.lines import check_out
 
 BATCH_CONTINUATIONS = 200
 """Continuations of a batch on a CPU. More are no faster there (docs/benchmarks.md)."""
@@ -47,8 +48,7 @@ class GenerateChoice:
             raise UsageError(f"--batch-size {self.batch_size}: it must be at least 1.", hint="Leave it out for auto.")
         if self.explain < 0:
             raise UsageError(f"--explain {self.explain}: it must not be negative.", hint="Leave it out for none.")
-        if not self.out or Path(self.out).is_dir():
-            raise UsageError(f"--out {self.out!r} is no file.", hint="Name a file, such as --out steered.jsonl")
+        check_out(self.out, self.manifest, self.explanations)
 
     @property
     def manifest(self) -> Path:

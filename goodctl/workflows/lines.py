@@ -16,35 +16,45 @@ from typing import Any
 import filelock
 
 from goodctl.cache_root import cache_root
-from goodctl.errors import ConflictError, InputError, ServiceError
+from goodctl.errors import ConflictError, ServiceError, UsageError
+
+MOST_NAME_BYTES = 255 - len("..part")
+"""Of a file's name on common file systems, less what the name of a part of it adds."""
 
 
-def complete_lines(path: Path) -> int:
-    """How many lines a file has that end as lines do; 0 where it is missing."""
-    if not path.exists():
-        return 0
-    count = 0
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            count += block.count(b"\n")
-    return count
-
-
-def cut_to(path: Path, lines: int) -> None:
-    """Keep the first lines of a file and nothing behind them.
+def check_out(out: str, *beside: Path) -> None:
+    """Check that files can have the names of an output and of what goes beside it.
 
     Raises:
-        InputError: There are fewer.
+        UsageError: They cannot.
     """
-    if not path.exists():
-        if lines:
-            raise InputError(f"{path} is gone.", hint="Begin anew: --overwrite")
-        return
-    with path.open("r+b") as file:
-        for _ in range(lines):
-            if not file.readline().endswith(b"\n"):
-                raise InputError(f"{path} has fewer than {lines:,} lines.", hint="Begin anew: --overwrite")
-        file.truncate(file.tell())
+    try:
+        no_file = not out or "\0" in out or Path(out).is_dir()
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}.", hint="Choose another --out.") from error
+    if no_file:
+        raise UsageError(f"--out {out!r} is no file.", hint="Name a file, such as --out steered.jsonl")
+    longest = max(len(os.fsencode(path.name)) for path in beside)
+    if longest > MOST_NAME_BYTES:
+        raise UsageError(
+            f"--out {out}: a file beside it would have a name of {longest} bytes; {MOST_NAME_BYTES} are possible.",
+            hint="Choose a shorter --out.",
+        )
+
+
+def cut_to_bytes(path: Path, size: int) -> None:
+    """Keep the beginning of a file, if it is there, and nothing behind it.
+
+    Raises:
+        ServiceError: It would have to be cut, and cannot be.
+    """
+    if not path.exists() or path.stat().st_size <= size:
+        return  # a file that is only read is left alone
+    try:
+        with path.open("r+b") as file:
+            file.truncate(size)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def discard(*paths: Path) -> None:
@@ -60,24 +70,29 @@ def discard(*paths: Path) -> None:
             raise _unwritable(path, error) from error
 
 
-def append(path: Path, values: Iterable[dict[str, Any]]) -> None:
+def append(path: Path, values: Iterable[dict[str, Any]]) -> bytes:
     """Add lines, all of them in one write that has reached the disk when this returns.
+
+    Returns:
+        What was added.
 
     Raises:
         ServiceError: The disk does not take them; what was there stays, perhaps with a part of the new lines.
     """
     text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
-    if not text:
-        return
+    added = text.encode("utf-8", "surrogatepass")
+    if not added:
+        return b""
     try:
         with path.open("ab") as file:
-            file.write(text.encode("utf-8", "surrogatepass"))
+            file.write(added)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise ServiceError(
             f"{path} cannot be written: {error.strerror}.", hint="Make room and run the same command again: it goes on."
         ) from error
+    return added
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import itertools
 import json
 import platform
 from collections.abc import Mapping
@@ -14,12 +13,13 @@ from typing import Any
 
 from goodctl import __version__
 from goodctl.errors import DamagedError, InputError
+from goodctl.workflows.growing import Extent
 from goodctl.workflows.lines import replace_text
 
 FORMAT = "goodctl-run"
 FORMAT_VERSION = 1
 MOST_THREADS = 4096
-NAMES = {"file", "store", "name", "revision"}
+NAMES = {"file", "store", "name", "revision", "preset"}
 """Members that say what something is called or where it lies; another member says what it is."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "zarr", "icechunk")
 
@@ -73,6 +73,8 @@ class Manifest:
         seconds: Of all its parts, loading included.
         tokens: That were generated.
         searched: How many of them with the help of neighbours.
+        written: What of the output was there when this was written.
+        explained: The same of the explanations.
     """
 
     command: str
@@ -90,6 +92,8 @@ class Manifest:
     seconds: float = 0.0
     tokens: int = 0
     searched: int = 0
+    written: Extent = field(default_factory=Extent)
+    explained: Extent = field(default_factory=Extent)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -126,7 +130,8 @@ class Manifest:
         try:
             known = {name: stored[name] for name in cls.__dataclass_fields__}
             halvings = tuple(Halving(**each) for each in known.pop("halvings"))
-            manifest = cls(**known, halvings=halvings)
+            written, explained = Extent(**known.pop("written")), Extent(**known.pop("explained"))
+            manifest = cls(**known, halvings=halvings, written=written, explained=explained)
             manifest.check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"{path} is damaged: {error}.", hint="Begin anew: --overwrite") from error
@@ -138,17 +143,31 @@ class Manifest:
         Raises:
             ValueError: A member cannot be what a run has written.
         """
-        texts = (self.device, self.precision, self.begun_at, self.finished_at or "", *self.versions.values())
+        texts = (
+            self.written.sha256,
+            self.explained.sha256,
+            self.device,
+            self.precision,
+            self.begun_at,
+            self.finished_at or "",
+            *self.versions.values(),
+        )
         sizes = [self.batch_size, *(each.batch_size for each in self.halvings)]
         counts = (self.threads, *sizes)
-        positions = (self.tokens, self.searched, *(each.prompt for each in self.halvings))
+        positions = (
+            self.tokens,
+            self.searched,
+            *_sizes(self.written),
+            *_sizes(self.explained),
+            *(each.prompt for each in self.halvings),
+        )
         good = (
             self.command == "generate",
             all(isinstance(each, dict) for each in (self.settings, self.prompts, self.versions, self.measured)),
             all(isinstance(each, str) for each in texts),
-            isinstance(self.settings.get("temperature", 1.0), int | float),
+            type(self.settings.get("temperature", 1.0)) in {int, float} and self.settings.get("temperature", 1.0) > 0,
             all(type(each) is int and each >= 1 for each in counts) and self.threads <= MOST_THREADS,
-            all(later < earlier for earlier, later in itertools.pairwise(sizes)),
+            all(each <= self.batch_size for each in sizes),
             all(type(each) is int and each >= 0 for each in positions),
             all(isinstance(each, int | float) for each in (self.seconds, *self.measured.values())),
         )
@@ -162,6 +181,11 @@ class Manifest:
             for each in (self, other)
         )
         return list(_differences("", mine, theirs))
+
+    def begun_again(self) -> Manifest:
+        """The manifest of a run whose output is gone: the same batches, and nothing done."""
+        nothing = Extent()
+        return replace(self, written=nothing, explained=nothing, finished_at=None, seconds=0.0, tokens=0, searched=0)
 
     def progressed(self, *, seconds: float, tokens: int, searched: int) -> Manifest:
         """The manifest after some more work."""
@@ -188,6 +212,10 @@ def _differences(name: str, mine: Any, theirs: Any) -> list[str]:
 
 def _keys(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     return [key for key in dict.fromkeys([*mine, *theirs]) if key not in NAMES]
+
+
+def _sizes(extent: Extent) -> tuple[int, int]:
+    return extent.prompts, extent.bytes
 
 
 def _short(value: Any) -> str:

@@ -14,6 +14,7 @@ from goodctl.index.calibrate import auto_temperature, distances_of, spread_at
 from goodctl.index.search import Searcher
 from goodctl.index.stores import check_same_keys
 from goodctl.models.device import choose_device
+from goodctl.models.endings import stated_ends
 from goodctl.models.key_layer import KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report, silent
@@ -67,6 +68,7 @@ class Steering:
                 ]
                 for name, searcher in self.searchers.items()
             },
+            "searched_by": {name: searcher.searched_by for name, searcher in self.searchers.items()},
             **{name: _described(identity) for name, identity in self.experts.items()},
             **self.choice.settings(),
         }
@@ -93,6 +95,11 @@ class Steering:
             where = next(iter(self.searchers.values())).stores[0].location
             check_fits(header, layer, model.vocabulary, model.name, where)
         return Loaded(model, self.method(), layer, tuple(experts.values()))
+
+    def leave_device(self) -> bool:
+        """Free what the stores' keys take of a GPU's memory; whether there was anything to free."""
+        left = [searcher.leave_device() for searcher in self.searchers.values()]  # all of them, not up to the first
+        return any(left)
 
     def method(self) -> Method:
         """The method over the open stores."""
@@ -248,4 +255,6 @@ def _described(identity: Identity) -> dict[str, Any]:
         "name": identity.source.name,
         "revision": identity.source.revision,
         "fingerprint": identity.fingerprint.to_dict(),
+        "ends": stated_ends(identity.source),
+        "trust_remote_code": identity.choice.trust_remote_code,
     }

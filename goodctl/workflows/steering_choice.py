@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from goodctl.errors import UsageError
 from goodctl.index.plan import HIGH, check_fidelity
 from goodctl.steering.methods import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM, METHODS, check_alpha, check_lam
 from goodctl.steering.nucleus import check_share
+from goodctl.workflows.effects import check_effects
 
 PRESETS = ("published",)
 PUBLISHED_ALPHA = 2.0
@@ -99,6 +100,15 @@ class SteeringChoice:
                 + " ".join(f"{name} {'MODEL' if 'expert' in name else 'STORE'}" for name in wanted),
             )
 
+    def check_effects(self, given: Iterable[str]) -> SteeringChoice:
+        """Itself, if all settings that were given on purpose have an effect.
+
+        Raises:
+            UsageError: One has none.
+        """
+        check_effects(self.method, given, toxic=bool(self.toxic), nontoxic=bool(self.nontoxic))
+        return self
+
     def stores(self) -> dict[str, tuple[str, ...]]:
         """Side name to its stores, for the sides that there are."""
         sides = {"toxic": self.toxic, "nontoxic": self.nontoxic, "store": self.store}
@@ -124,6 +134,8 @@ class SteeringChoice:
             settings["k_nontoxic"] = self.k_of("nontoxic")
         if self.method in {KNN_LM, DISCOURAGE}:
             settings["lam"] = self.lam
+        if self.preset is not None:
+            settings["preset"] = self.preset
         return settings
 
 

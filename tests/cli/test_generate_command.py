@@ -72,6 +72,8 @@ def test_explained_in_the_terminal(built: Path, monkeypatch: pytest.MonkeyPatch)
         (("nowhere.jsonl", *STORES, "--out", "x.jsonl"), 3, "nowhere.jsonl", ""),
         (("prompts.jsonl", *STORES, "--store", "toxic", "--out", "x.jsonl"), 2, "no use for --store", "knn-lm"),
         (("prompts.jsonl", "--out", "x.jsonl"), 2, "No model is named", "--model"),
+        (("prompts.jsonl", *STORES, "--lam", "0.25", "--out", "x.jsonl"), 2, "--lam has no effect", "knn-lm"),
+        (("prompts.jsonl", *STORES, "--out", f"{'x' * 250}.jsonl"), 2, "too long", "another --out"),
         (("prompts.jsonl", *STORES, "--preset", "mine", "--out", "x.jsonl"), 2, "no preset 'mine'", "published"),
     ],
 )

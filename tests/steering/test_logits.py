@@ -262,6 +262,13 @@ class TestEnds:
             assert half.dtype == torch.float32
             torch.testing.assert_close(half, full, rtol=0, atol=0)
 
+    @pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-300])
+    def test_a_low_temperature_leaves_the_nearest(self, temperature: float) -> None:
+        distances = torch.tensor([[3.0, 3.0, 9.0, math.inf], [1e6, math.inf, math.inf, math.inf]])
+        values = torch.tensor([[1, 2, 0, 0], [2, 0, 0, 0]])
+        found = knn_log_probs(distances, values, 3, temperature).exp()
+        torch.testing.assert_close(found, torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]))
+
     @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
     def test_a_temperature_is_above_zero(self, temperature: float) -> None:
         with pytest.raises(UsageError, match="temperature"):

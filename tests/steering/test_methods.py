@@ -234,3 +234,18 @@ def test_an_ensemble_needs_a_side() -> None:
 def test_shares_that_make_no_sense(lam: float, away: bool) -> None:
     with pytest.raises(UsageError, match="--lam"):
         KnnLm(Side("store", searchers(one_choice())[0], 7, 20.0), lam, away=away)
+
+
+@pytest.mark.parametrize("sides", [("expert",), ("antiexpert",), ("expert", "antiexpert")])
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 1e30])
+def test_tokens_that_an_expert_rules_out_leave_numbers(sides: tuple[str, ...], alpha: float) -> None:
+    base = torch.tensor([[2.0, 1.0, 0.5, -1.0]])
+    companion = torch.tensor([[-math.inf, 1.0, 0.0, -math.inf]])
+    steered = DExperts(sides, alpha, 1.0).steer(Inputs(base, None, (companion,) * len(sides)), 1.0)
+    assert torch.isfinite(steered.weights).all()
+    assert float(steered.weights.sum()) > 0
+    if alpha == 0.0:
+        order = steered.tokens[0].argsort()
+        torch.testing.assert_close(steered.log_probs[0][order], base[0].log_softmax(-1))
+    elif sides == ("expert",):
+        assert int(steered.tokens[0][steered.weights[0].argmax()]) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from goodctl.errors import (
     ServiceError,
     UsageError,
 )
+from goodctl.index.search import Searcher
 from goodctl.progress import Progress
 from goodctl.steering.decode import Batch, Decoder, Sampling, Step
 from goodctl.workflows.build import add
@@ -51,6 +53,14 @@ def test_another_setting_is_refused_with_what_changed(places: dict[str, str], pr
     assert out.read_bytes() == before
     run(prompts, out, steering(places, alpha=2.0), overwrite=True)
     assert len(lines(out)) == 4
+
+
+def test_other_tokens_that_end_a_text_are_another_setting(tiny: str, prompts: str, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny, tmp_path / "model"))
+    run(prompts, tmp_path / "out.jsonl", chosen(None), model=str(model))
+    (model / "generation_config.json").write_text('{"eos_token_id": [0, 3]}')
+    with pytest.raises(ExistsError, match=r"made with other settings: model\.ends: .* → 0, 3\."):
+        run(prompts, tmp_path / "out.jsonl", chosen(None), model=str(model))
 
 
 def test_a_store_that_has_grown_is_another_setting(tiny: str, prompts: str, tmp_path: Path) -> None:
@@ -113,6 +123,54 @@ def test_one_prompt_that_does_not_fit_ends_the_run(
     monkeypatch.setattr(Decoder, "decode", scarce)
     with pytest.raises(ServiceError, match="out of memory even with one prompt of 3 continuations"):
         run(prompts, tmp_path / "out.jsonl", steering(places))
+
+
+def test_memory_that_runs_out_again_after_the_output_was_lost(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = Decoder.decode
+    scarce_from = [2]
+
+    def scarce(decoder: Decoder, batch: Batch) -> Iterator[Step]:
+        if len(batch.prompts) > 1 and batch.numbers[0] >= scarce_from[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        yield from decode(decoder, batch)
+
+    monkeypatch.setattr(Decoder, "decode", scarce)
+    out = tmp_path / "out.jsonl"
+    for scarce_from[0] in (2, 0):
+        manifest = run(prompts, out, steering(places), batch_size=2).manifest
+        out.unlink()
+    assert json.loads(Path(manifest).read_text())["halvings"] == [
+        {"prompt": 2, "batch_size": 1},
+        {"prompt": 0, "batch_size": 1},
+    ]
+    first = run(prompts, out, steering(places), batch_size=2)
+    assert run(prompts, out, steering(places), batch_size=2).resumed == first.prompts  # its manifest can be read
+
+
+def test_stores_leave_the_device_before_a_prompt_is_given_up(
+    places: dict[str, str], prompts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holders = {"stores"}
+    decode = Decoder.decode
+
+    def scarce(decoder: Decoder, batch: Batch) -> Iterator[Step]:
+        if holders:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        yield from decode(decoder, batch)
+
+    def leave(_: Searcher) -> bool:
+        were_there = bool(holders)
+        holders.clear()
+        return were_there
+
+    notes: list[str | None] = []
+    monkeypatch.setattr(Decoder, "decode", scarce)
+    monkeypatch.setattr(Searcher, "leave_device", leave)
+    result = run(prompts, tmp_path / "out.jsonl", steering(places), GenerateRun(report=lambda e: notes.append(e.note)))
+    assert any("out of memory with one prompt" in note for note in notes if note)
+    assert result.prompts == 5 and result.batch_size == 1
 
 
 def test_another_error_is_not_taken_for_want_of_memory(
@@ -193,6 +251,14 @@ def test_nothing_but_output_and_manifest_is_left(places: dict[str, str], prompts
     run(prompts, tmp_path / "new" / "out.jsonl", steering(places))
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert names == ["out.jsonl", "out.jsonl.manifest.json"]
+
+
+def test_a_field_called_prompt_is_the_prompt(tiny: str, tmp_path: Path) -> None:
+    records = [{"question": "Good", "prompt": "Good"}, {"question": "Tea", "prompt": {"text": "Another"}}]
+    prompts = write_prompts(tmp_path / "p.jsonl", records)
+    with pytest.raises(InputError, match=r"p\.jsonl:2: the field 'prompt' is not the prompt"):
+        run(prompts, tmp_path / "out.jsonl", chosen(None), model=tiny, prompt_field="question")
+    run(prompts, tmp_path / "out.jsonl", chosen(None), model=tiny, prompt_field="question", num_prompts=1)
 
 
 def test_the_prompts_are_never_the_output(places: dict[str, str], prompts: str) -> None:
