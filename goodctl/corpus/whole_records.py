@@ -33,7 +33,7 @@ class WholeFields(Fields):
     def of(self, columns: Mapping[str, object]) -> Fields:
         """The field in a record of these columns."""
         name = next((name for name in self._searched if name in columns), self._searched[0])
-        return Fields(f"{name}.text" if isinstance(columns.get(name), dict) else name)
+        return Fields(f"{name}.text" if isinstance(_inside(columns, name), dict) else name)
 
     def check_columns(self, place: str, columns: Mapping[str, bool]) -> None:
         """Decides for one column, now that the table's header is known, and makes sure that it is there."""
@@ -44,6 +44,15 @@ class WholeFields(Fields):
     def needed_columns(self, columns: Iterable[str]) -> list[str]:
         """All of them."""
         return list(columns)
+
+
+def _inside(columns: Mapping[str, object], name: str) -> object:
+    if name in columns:
+        return columns[name]
+    found: object = columns
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def one_file(path: str, *, of: str) -> CorpusFile:
