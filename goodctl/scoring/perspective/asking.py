@@ -1,0 +1,167 @@
+"""One text's way to its outcome: turn, request, answer, and again where a fault may pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from goodctl.errors import ServiceError
+from goodctl.scoring.perspective.address import Address
+from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, read
+from goodctl.scoring.perspective.backoff import LONGEST_WAIT_S, Backoff, seconds_of
+from goodctl.scoring.perspective.pace import Pace
+from goodctl.scoring.protocol import Failed, Outcome
+
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=None)
+_DEADLINE_S = 90.0
+"""For a service that answers byte by byte, which never runs into a timeout."""
+_FIRST_TRIES = 3
+"""So often is an address tried that has never answered."""
+_LOST_IN_A_ROW = 10
+"""After so many texts without an answer of use, the service counts as down."""
+
+
+class KeyHeader(httpx.Auth):
+    """Puts the key into each request as it leaves, so that no client, header list or error holds it before."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        """As httpx asks for it."""
+        request.headers["X-Goog-Api-Key"] = self._key
+        yield request
+
+
+def opened_client(key: str | None, connections: int, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    """A client that keeps its connections, speaks HTTP/2 where the service does, and follows no redirect."""
+    # The compression of HTTP/2 headers logs every header at level DEBUG, the key included.
+    logging.getLogger("hpack").setLevel(logging.INFO)
+    return httpx.AsyncClient(
+        http2=True,
+        auth=KeyHeader(key) if key else None,
+        timeout=_TIMEOUT,
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        transport=transport,
+        headers={"Accept-Encoding": "identity", "Content-Type": "application/json"},
+    )
+
+
+@dataclass
+class Asker:
+    """Asks a service for the scores of texts.
+
+    Attributes:
+        client: What sends; closed by whoever made it.
+        address: Where to.
+        pace: When.
+        backoff: How often, and when again.
+        secret: What no message may hold.
+        wall: Seconds since 1970.
+        sleep: Waits for seconds.
+    """
+
+    client: httpx.AsyncClient
+    address: Address
+    pace: Pace
+    backoff: Backoff
+    secret: str | None = field(repr=False)
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _has_answered: bool = False
+    _lost: int = 0
+
+    async def ask(self, body: Mapping[str, Any], asked: Asked) -> Outcome:
+        """The outcome of a text, after as many tries as it takes.
+
+        Raises:
+            UsageError: The key is not accepted.
+            ServiceError: The service cannot be reached, is down, or refuses for a reason that concerns all requests.
+        """
+        content = json.dumps(body).encode()
+        tried = 0
+        while True:
+            tried += 1
+            outcome = await self._try(content, asked)
+            if not isinstance(outcome, Fault):
+                self._count(outcome)
+                return outcome
+            told = seconds_of(outcome.retry_after, self.wall())
+            if told is not None and told > LONGEST_WAIT_S:
+                raise ServiceError(
+                    f"{self.address.host} wants to be left alone for {told / 60:,.0f} minutes.",
+                    hint="Run the same command again then: it goes on where it was.",
+                )
+            wait = self.backoff.wait_s(tried, told)
+            if outcome.is_refusal:
+                self.pace.refused(wait)
+            if tried >= (self.backoff.tries if self._has_answered else min(_FIRST_TRIES, self.backoff.tries)):
+                self._count(outcome.failed)
+                return outcome.failed
+            await self.sleep(wait)
+
+    async def _try(self, content: bytes, asked: Asked) -> Outcome | Fault:
+        try:
+            async with asyncio.timeout(None) as deadline:
+                status, answer, retry_after = await self._sent(content, deadline)
+        except (httpx.TimeoutException, TimeoutError):
+            return Fault(Failed("timeout", f"{self.address.host} does not answer in time."))
+        except httpx.RequestError as error:
+            return Fault(Failed("connection", f"{self.address.host}: {self._told(error)}"))
+        self._has_answered = True
+        outcome = read(status, answer, retry_after, asked)
+        if not (isinstance(outcome, Fault) and outcome.is_refusal):
+            self.pace.answered()
+        return outcome
+
+    async def _sent(self, content: bytes, deadline: asyncio.Timeout) -> tuple[int, bytes, str | None]:
+        """Status, body and ``Retry-After`` of one answer."""
+        request = self.client.build_request("POST", self.address.url, content=content)
+        turn = await self.pace.turn()
+        deadline.reschedule(asyncio.get_running_loop().time() + _DEADLINE_S)
+
+        async def trace(event: str, _: Mapping[str, Any]) -> None:
+            if event.endswith("send_request_body.complete"):
+                turn.written()
+
+        request.extensions["trace"] = trace
+        try:
+            response = await self.client.send(request, stream=True)
+            try:
+                answer = bytearray()
+                async for part in response.aiter_bytes():
+                    answer += part
+                    if len(answer) > MOST_ANSWER_BYTES:
+                        break
+            finally:
+                await response.aclose()
+        finally:
+            turn.over()
+        return response.status_code, bytes(answer), response.headers.get("Retry-After")
+
+    def _count(self, outcome: Outcome) -> None:
+        if not isinstance(outcome, Failed):
+            self._lost = 0
+            return
+        self._lost += 1
+        if not self._has_answered:
+            raise ServiceError(
+                f"The service cannot be reached. {outcome.message}",
+                hint="Check the network and --base-url, then run the same command again.",
+            )
+        if self._lost >= _LOST_IN_A_ROW:
+            raise ServiceError(
+                f"{self._lost} texts in a row got no score. {outcome.message}",
+                hint="Run the same command again later: it goes on where it was.",
+            )
+
+    def _told(self, error: httpx.RequestError) -> str:
+        text = f"{str(error) or 'the connection broke'} ({type(error).__name__})."
+        return text.replace(self.secret, "[the key]") if self.secret else text
