@@ -33,10 +33,17 @@ _LOOK_AGAIN_S = 0.02
 
 @dataclass
 class _Seen:
-    """A moment in this process's clock."""
+    """A moment in this process's clock.
+
+    Attributes:
+        at: When the request was handed over, or written.
+        written: Whether it counts as written.
+        certain: Whether that is known, so that nothing can change it.
+    """
 
     at: float
     written: bool
+    certain: bool
 
 
 class Allowance:
@@ -71,6 +78,7 @@ class Allowance:
         self._moments, self._monotonic, self._wall = moments, monotonic, wall
         self._seen: dict[int, _Seen] = {}
         self._begun = False
+        self._looked_at: list[Moment] | None = None
 
     @property
     def interval_s(self) -> float:
@@ -89,16 +97,16 @@ class Allowance:
         with self._moments.locked():
             now = self._monotonic()
             recorded = self._look(now)
-            taken = [each for each in self._seen.values() if self._is_taken(each, now)]
+            taken = self._taken(now)
             if len(taken) >= self.turns:
-                free = sorted(each.at + self.window_s for each in taken if each.written)
+                free = sorted(each.at for each in taken if each.written)
                 surplus = len(taken) - self.turns
                 if surplus >= len(free):  # those in the way are not written yet
                     return None, _LOOK_AGAIN_S
                 # At least what a clock can tell apart, or the caller would ask forever within one moment.
-                return None, max(free[surplus] - now, 1e-6)
+                return None, max(free[surplus] + self.window_s - now, 1e-6)
             turn = random.getrandbits(64)
-            self._seen[turn] = _Seen(now, written=False)
+            self._seen[turn] = _Seen(now, written=False, certain=False)
             self._store([*recorded, Moment(self._wall(), turn, False)], now)
             return turn, 0.0
 
@@ -111,7 +119,7 @@ class Allowance:
         with self._moments.locked():
             now = self._monotonic()
             recorded = self._look(now)
-            self._seen[turn] = _Seen(now, written=True)
+            self._seen[turn] = _Seen(now, written=True, certain=True)
             others = [each for each in recorded if each.id != turn]
             self._store([*others, Moment(self._wall(), turn, True)], now)
 
@@ -122,24 +130,37 @@ class Allowance:
         except DamagedRecordError:  # nobody knows what was sent, so as much as possible was
             recorded = [Moment(self._wall(), random.getrandbits(64), True) for _ in range(self.turns)]
             self._moments.write(recorded)
-        wall = self._wall()
-        for each in recorded:
-            known = self._seen.get(each.id)
-            if known is not None and (known.written or not each.written):
-                continue
-            age = max(0.0, wall - each.at)
-            # A process that was killed leaves requests that it may have written until then, the latest now.
-            left_behind = not each.written and not self._begun
-            self._seen[each.id] = _Seen(now if left_behind else now - age, each.written or left_behind)
+        if recorded is not self._looked_at:
+            for each in recorded:
+                self._see(each, now, self._wall())
         self._begun = True
+        self._looked_at = recorded
         return recorded
 
-    def _store(self, moments: list[Moment], now: float) -> None:
-        # The newest stays in any case, for processes with a lower rate and thus a longer window.
-        kept = [each for each in moments[:-1] if self._is_taken(self._seen[each.id], now)]
-        self._moments.write([*kept, moments[-1]])
-        ids = {each.id for each in [*kept, moments[-1]]}
-        self._seen = {turn: each for turn, each in self._seen.items() if turn in ids or self._is_taken(each, now)}
+    def _see(self, moment: Moment, now: float, wall: float) -> None:
+        known = self._seen.get(moment.id)
+        if known is not None and (known.certain or not moment.written):
+            return
+        # A process that was killed leaves requests that it may have written until then, the latest now. If it lives
+        # on instead, it will say when.
+        left_behind = not moment.written and not self._begun
+        at = now if left_behind else now - max(0.0, wall - moment.at)
+        self._seen[moment.id] = _Seen(at, moment.written or left_behind, moment.written)
 
-    def _is_taken(self, seen: _Seen, now: float) -> bool:
-        return now < seen.at + (self.window_s if seen.written else _UNWRITTEN_S)
+    def _store(self, moments: list[Moment], now: float) -> None:
+        """Replace what the file says, by what still counts and the newest moment, which is the last."""
+        self._taken(now)
+        newest = moments.pop()
+        kept = [each for each in moments if each.id in self._seen]
+        # The newest stays in any case, for processes with a lower rate and thus a longer window.
+        kept.append(newest)
+        self._moments.write(kept)
+        self._looked_at = kept
+
+    def _taken(self, now: float) -> list[_Seen]:
+        """The turns that are not free; the others are forgotten."""
+        written, unwritten = now - self.window_s, now - _UNWRITTEN_S
+        over = [turn for turn, each in self._seen.items() if each.at <= (written if each.written else unwritten)]
+        for turn in over:
+            del self._seen[turn]
+        return list(self._seen.values())

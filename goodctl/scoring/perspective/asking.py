@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from goodctl.errors import ServiceError
 from goodctl.scoring.perspective.address import Address
 from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, read
 from goodctl.scoring.perspective.backoff import LONGEST_WAIT_S, Backoff, seconds_of
+from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.pace import Pace
 from goodctl.scoring.protocol import Failed, Outcome
 
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=None)
 _DEADLINE_S = 90.0
 """For a service that answers byte by byte, which never runs into a timeout."""
 _FIRST_TRIES = 3
@@ -28,38 +27,12 @@ _LOST_IN_A_ROW = 10
 """After so many texts without an answer of use, the service counts as down."""
 
 
-class KeyHeader(httpx.Auth):
-    """Puts the key into each request as it leaves, so that no client, header list or error holds it before."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Any:
-        """As httpx asks for it."""
-        request.headers["X-Goog-Api-Key"] = self._key
-        yield request
-
-
-def opened_client(key: str | None, connections: int, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    """A client that keeps its connections, speaks HTTP/2 where the service does, and follows no redirect."""
-    # The compression of HTTP/2 headers logs every header at level DEBUG, the key included.
-    logging.getLogger("hpack").setLevel(logging.INFO)
-    return httpx.AsyncClient(
-        http2=True,
-        auth=KeyHeader(key) if key else None,
-        timeout=_TIMEOUT,
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        transport=transport,
-        headers={"Accept-Encoding": "identity", "Content-Type": "application/json"},
-    )
-
-
 @dataclass
 class Asker:
     """Asks a service for the scores of texts.
 
     Attributes:
-        client: What sends; closed by whoever made it.
+        connections: What carries requests; closed by whoever made it.
         address: Where to.
         pace: When.
         backoff: How often, and when again.
@@ -68,7 +41,7 @@ class Asker:
         sleep: Waits for seconds.
     """
 
-    client: httpx.AsyncClient
+    connections: Connections
     address: Address
     pace: Pace
     backoff: Backoff
@@ -123,7 +96,6 @@ class Asker:
 
     async def _sent(self, content: bytes, deadline: asyncio.Timeout) -> tuple[int, bytes, str | None]:
         """Status, body and ``Retry-After`` of one answer."""
-        request = self.client.build_request("POST", self.address.url, content=content)
         turn = await self.pace.turn()
         deadline.reschedule(asyncio.get_running_loop().time() + _DEADLINE_S)
 
@@ -131,17 +103,18 @@ class Asker:
             if event.endswith("send_request_body.complete"):
                 turn.written()
 
-        request.extensions["trace"] = trace
         try:
-            response = await self.client.send(request, stream=True)
-            try:
-                answer = bytearray()
-                async for part in response.aiter_bytes():
-                    answer += part
-                    if len(answer) > MOST_ANSWER_BYTES:
-                        break
-            finally:
-                await response.aclose()
+            with self.connections.client() as client:
+                request = client.build_request("POST", self.address.url, content=content, extensions={"trace": trace})
+                response = await client.send(request, stream=True)
+                try:
+                    answer = bytearray()
+                    async for part in response.aiter_bytes():
+                        answer += part
+                        if len(answer) > MOST_ANSWER_BYTES:
+                            break
+                finally:
+                    await response.aclose()
         finally:
             turn.over()
         return response.status_code, bytes(answer), response.headers.get("Retry-After")

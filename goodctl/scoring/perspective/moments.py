@@ -55,6 +55,7 @@ class Moments:
         name = hashlib.sha256(address.encode()).hexdigest()[:32]
         self.path = (folder or cache_root() / "pace") / f"{name}.moments"
         self._is_prepared = False
+        self._known: tuple[bytes, list[Moment]] = (b"", [])
         self._lock = filelock.FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT_S, poll_interval=0.001)
 
     @contextlib.contextmanager
@@ -84,6 +85,9 @@ class Moments:
     def read(self) -> list[Moment]:
         """All moments, the oldest first. Call it while ``locked``.
 
+        Returns:
+            The same list as the last time, where nothing has changed.
+
         Raises:
             DamagedRecordError: The file is not what was written.
             ServiceError: It cannot be read.
@@ -92,9 +96,16 @@ class Moments:
             with self.path.open("rb", buffering=0) as file:
                 stored = file.read(_MOST_BYTES)
         except FileNotFoundError:
-            return []
+            stored = b""
         except OSError as error:
             raise self._unwritable(error) from error
+        if not stored.startswith(self._known[0]) or not self._known[0]:
+            self._known = (stored, self._unpacked(stored))
+        return self._known[1]
+
+    def _unpacked(self, stored: bytes) -> list[Moment]:
+        if not stored:
+            return []
         try:
             magic, count, checksum = _HEAD.unpack_from(stored)
             entries = stored[_HEAD.size :][: count * _ENTRY.size]
@@ -110,7 +121,7 @@ class Moments:
         Raises:
             ServiceError: The disk does not take them.
         """
-        entries = b"".join(_ENTRY.pack(each.at, each.id, each.written) for each in moments)
+        entries = b"".join([_ENTRY.pack(*each) for each in moments])
         stored = _HEAD.pack(_MAGIC, len(moments), zlib.crc32(entries)) + entries
         try:
             # One call, which a killed process has made or has not. A new file under the old name would be slower by
@@ -120,6 +131,7 @@ class Moments:
                 os.write(descriptor, stored)
             finally:
                 os.close(descriptor)
+            self._known = (stored, moments)
         except OSError as error:
             raise self._unwritable(error) from error
 

@@ -38,6 +38,7 @@ class Pace:
         self._allowance, self._monotonic, self._sleep = allowance, monotonic, sleep
         self._queue = asyncio.Lock()  # is fair
         self._planned = float("-inf")
+        self._waiting = 0
         self._held_until = float("-inf")
         self._refusals = 0
         self._slowest = min(1.0, max(_SLOWEST, allowance.interval_s / _LONGEST_STEP_S))
@@ -49,17 +50,26 @@ class Pace:
         Raises:
             ServiceError: The record of moments cannot be used.
         """
-        async with self._queue:
-            while True:
-                now = self._monotonic()
-                wait = max(self._planned, self._held_until) - now
-                if wait <= 0:
-                    taken, wait = self._allowance.take()
-                    if taken is not None:
-                        step = self._allowance.interval_s / self.share
-                        self._planned = max(self._planned, now - _CATCH_UP_S) + step
-                        return Turn(self._allowance, taken)
-                await self._sleep(wait)
+        if not self._waiting:  # nobody wanted the turns that have gone by: there is nothing to make up for
+            self._planned = max(self._planned, self._monotonic())
+        self._waiting += 1
+        try:
+            async with self._queue:
+                return await self._next()
+        finally:
+            self._waiting -= 1
+
+    async def _next(self) -> Turn:
+        while True:
+            now = self._monotonic()
+            wait = max(self._planned, self._held_until) - now
+            if wait <= 0:
+                taken, wait = self._allowance.take()
+                if taken is not None:
+                    step = self._allowance.interval_s / self.share
+                    self._planned = max(self._planned, now - _CATCH_UP_S) + step
+                    return Turn(self._allowance, taken)
+            await self._sleep(wait)
 
     def refused(self, wait_s: float) -> None:
         """The service says that it is asked too often.

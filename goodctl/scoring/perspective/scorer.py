@@ -18,11 +18,12 @@ from goodctl.errors import UsageError
 from goodctl.scoring.perspective.address import VERSION, Address
 from goodctl.scoring.perspective.allowance import Allowance
 from goodctl.scoring.perspective.answers import KEY_VARIABLE, Asked
-from goodctl.scoring.perspective.asking import Asker, opened_client
+from goodctl.scoring.perspective.asking import Asker
 from goodctl.scoring.perspective.attributes import LANGUAGES, available, checked, language_of
 from goodctl.scoring.perspective.background import Background, Group
 from goodctl.scoring.perspective.backoff import Backoff
 from goodctl.scoring.perspective.body import MOST_BYTES, body, sendable
+from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.moments import Moments
 from goodctl.scoring.perspective.pace import Pace
 from goodctl.scoring.protocol import Identity, NotScored, Outcome, Request, ScorerOptions
@@ -181,14 +182,14 @@ class PerspectiveScorer:
         if self._asker is None:  # made in the loop that uses it
             around = self._around
             pace = Pace(self._allowance, monotonic=around.monotonic, sleep=around.sleep)
-            client = opened_client(self._key, self._most_held, around.transport)
-            self._asker = Asker(client, self._address, pace, around.backoff, self._key, around.wall, around.sleep)
+            connections = Connections(self._key, around.transport)
+            self._asker = Asker(connections, self._address, pace, around.backoff, self._key, around.wall, around.sleep)
         return await self._asker.ask(sent, asked)
 
     async def _closed(self) -> None:
         if self._asker is not None:
             asker, self._asker = self._asker, None
-            await asker.client.aclose()
+            await asker.connections.close()
 
 
 def _checked_key(key: str | None, address: Address) -> str | None:
