@@ -25,8 +25,9 @@ MOST_QUERIES_PER_SECOND = 1000.0
 MARGIN_S = 0.012
 """Seconds. The way to a service varies by a few milliseconds between two requests; at a target of 0.98 of the rate
 20 ms could be spent, of which timers and the writing of a request need some."""
-_UNWRITTEN_S = 30.0
-"""After so long nobody waits for another process to say that its request was written."""
+_UNWRITTEN_S = 12.0
+"""After so long nobody waits for another process, which may be dead, to say that its request was written. Opening a
+connection takes at most 10 s."""
 _LOOK_AGAIN_S = 0.02
 """How long to wait for a request that is not written yet."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,8 +159,8 @@ def _scored(content: bytes, asked: Asked) -> Outcome:
             continue
         if not isinstance(value, int | float) or isinstance(value, bool):
             return _nonsense(asked, f"has no score for {name.upper()}")
-        if not (math.isfinite(value) and 0 <= value <= 1):
-            return _nonsense(asked, f"has {value:g} as {name.upper()}, which is no score")
+        if not 0 <= value <= 1:  # nor is NaN
+            return _nonsense(asked, f"has a number as {name.upper()} that is no score")
         values[name] = float(value)
     if not values:
         return NotScored(*_NOT_SCORED["LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"])

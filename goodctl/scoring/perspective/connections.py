@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 
 import httpx
 
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=None)
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=None)  # the time to connect counts twice: for TCP and for TLS
 _IN_A_POOL = 16
 """Requests under way in one pool at most. With each request a pool of httpcore looks at all its connections, and at all
 of them again for each that is idle: at 100 connections this alone takes more than 10 ms a request."""

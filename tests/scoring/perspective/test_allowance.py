@@ -1,4 +1,4 @@
-"""No sliding second sees more requests than the rate, whatever processes do; and nobody waits for longer than needed."""
+"""No sliding second sees more requests than the rate, whatever processes do; and nobody waits longer than needed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def test_no_second_sees_more_than_the_rate(rate: float, steps: list[tuple[str, i
     turns, second = max(1, int(rate)), max(1.0, 1 / rate)
     writes = sorted(machine.writes)
     assert all(later - earlier > second for earlier, later in zip(writes, writes[turns:], strict=False))
-    assert machine.longest <= second + MARGIN_S + 0.9 + 0.1, "who waits, waits for a window and a slow request at most"
+    # Who waits, waits for a window and for a slow request; or for one of a process that has not come back.
+    slowest = 12.0 if any(action == "kill" for action, *_ in steps) else 0.9
+    assert machine.longest <= second + MARGIN_S + slowest + 0.1
 
 
 @pytest.mark.parametrize("rate", [0.2, 1, 7, 100])
