@@ -20,7 +20,8 @@ class Clock:
     def __init__(self, now: float = 1000.0, wall_offset: float = 1.7e9) -> None:
         self.now, self.wall_offset = now, wall_offset
         self.slept: list[float] = []
-        self._targets: list[tuple[float, int]] = []
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._is_passing = False
 
     def monotonic(self) -> float:
         return self.now
@@ -31,16 +32,22 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Wait, in no time; who has the shortest wait wakes first."""
         self.slept.append(seconds)
-        mine = (self.now + seconds, len(self.slept))
-        heapq.heappush(self._targets, mine)
-        try:
-            rounds = 0
-            while True:
-                await asyncio.sleep(0)
-                rounds = rounds + 1 if self._targets[0] == mine else 0
-                if rounds > _ROUNDS:
-                    self.now = max(self.now, mine[0])
-                    return
-        finally:
-            self._targets.remove(mine)
-            heapq.heapify(self._targets)
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, len(self.slept), woken))
+        if not self._is_passing:
+            self._is_passing = True
+            self._pass(_ROUNDS)
+        await woken
+
+    def _pass(self, rounds: int) -> None:
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._pass, rounds - 1)
+            return
+        while self._sleepers:
+            at, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():  # nor cancelled
+                self.now = max(self.now, at)
+                woken.set_result(None)
+                self._pass(_ROUNDS)
+                return
+        self._is_passing = False

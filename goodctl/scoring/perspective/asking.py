@@ -19,7 +19,7 @@ from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.pace import Pace
 from goodctl.scoring.protocol import Failed, Outcome
 
-_DEADLINE_S = 90.0
+DEADLINE_S = 90.0
 """For a service that answers byte by byte, which never runs into a timeout."""
 _FIRST_TRIES = 3
 """So often is an address tried that has never answered."""
@@ -39,6 +39,7 @@ class Asker:
         secret: What no message may hold.
         wall: Seconds since 1970.
         sleep: Waits for seconds.
+        deadline_s: After so many seconds a request has failed, whatever still comes.
     """
 
     connections: Connections
@@ -48,6 +49,7 @@ class Asker:
     secret: str | None = field(repr=False)
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    deadline_s: float = DEADLINE_S
     _has_answered: bool = False
     _lost: int = 0
 
@@ -97,7 +99,7 @@ class Asker:
     async def _sent(self, content: bytes, deadline: asyncio.Timeout) -> tuple[int, bytes, str | None]:
         """Status, body and ``Retry-After`` of one answer."""
         turn = await self.pace.turn()
-        deadline.reschedule(asyncio.get_running_loop().time() + _DEADLINE_S)
+        deadline.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
 
         async def trace(event: str, _: Mapping[str, Any]) -> None:
             if event.endswith("send_request_body.complete"):

@@ -39,6 +39,7 @@ class Background:
         if self._loop is None or self._thread is None:
             return
         self.start(set(), last).result()
+        asyncio.run_coroutine_threadsafe(_ended(None), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -55,8 +56,9 @@ async def _within(group: Group, function: Callable[..., Awaitable[_Result]], arg
         group.discard(task)
 
 
-async def _ended(group: Group) -> None:
-    tasks = list(group)
+async def _ended(group: Group | None) -> None:
+    """Cancel the tasks of a group, or all but this one, and wait for their end."""
+    tasks = list(asyncio.all_tasks() - {asyncio.current_task()} if group is None else group)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,7 +18,7 @@ from goodctl.errors import UsageError
 from goodctl.scoring.perspective.address import VERSION, Address
 from goodctl.scoring.perspective.allowance import Allowance
 from goodctl.scoring.perspective.answers import KEY_VARIABLE, Asked
-from goodctl.scoring.perspective.asking import Asker
+from goodctl.scoring.perspective.asking import DEADLINE_S, Asker
 from goodctl.scoring.perspective.attributes import LANGUAGES, available, checked, language_of
 from goodctl.scoring.perspective.background import Background, Group
 from goodctl.scoring.perspective.backoff import Backoff
@@ -46,6 +46,7 @@ class Surroundings:
         wall: Seconds since 1970.
         sleep: Waits for seconds.
         backoff: Tries, and the waits between them.
+        deadline_s: After so many seconds a request has failed.
     """
 
     transport: httpx.AsyncBaseTransport | None = None
@@ -53,6 +54,7 @@ class Surroundings:
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     backoff: Backoff = field(default_factory=Backoff)
+    deadline_s: float = DEADLINE_S
 
 
 def open_scorer(argument: str, options: ScorerOptions) -> PerspectiveScorer:
@@ -183,7 +185,16 @@ class PerspectiveScorer:
             around = self._around
             pace = Pace(self._allowance, monotonic=around.monotonic, sleep=around.sleep)
             connections = Connections(self._key, around.transport)
-            self._asker = Asker(connections, self._address, pace, around.backoff, self._key, around.wall, around.sleep)
+            self._asker = Asker(
+                connections,
+                self._address,
+                pace,
+                around.backoff,
+                self._key,
+                around.wall,
+                around.sleep,
+                around.deadline_s,
+            )
         return await self._asker.ask(sent, asked)
 
     async def _closed(self) -> None:
