@@ -18,7 +18,7 @@ from tests.fakes.perspective_server import KEY, Faults, PerspectiveServer
 from tests.scoring.contract import ScorerContract
 from tests.scoring.perspective.asked import texts
 
-QUICK = Backoff(first_s=0.01, most_s=0.02)
+QUICK = Backoff(tries=30, first_s=0.01, most_s=0.02)
 
 
 def connected(server: PerspectiveServer, rate: float = 1000, *, http2: bool = False) -> PerspectiveScorer:
