@@ -142,7 +142,7 @@ def _end(status: int, error: _Error, asked: Asked) -> GoodctlError:
 
 def _said(error: _Error, secret: str | None) -> str:
     """What the service says, as ``: REASONS: message``; whole words are hidden before anything is cut off."""
-    words = (", ".join(sorted(error.reasons)), " ".join(error.message.split()))
+    words = (", ".join(sorted(error.reasons)), " ".join(error.message.split()).rstrip("."))
     hidden = [each.replace(secret, "[the key]") if secret else each for each in words if each]
     return "".join(f": {each[:_LONGEST_MESSAGE]}" for each in hidden)
 

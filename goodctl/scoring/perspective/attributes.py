@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
-from goodctl.errors import UsageError
+from goodctl.scoring.attributes import parse_attributes, refuse_unknown
 
 LANGUAGES = (
     "ar", "zh", "cs", "nl", "en", "fr", "de", "hi", "hi-Latn", "id", "it", "ja", "ko", "pl", "pt", "ru", "es", "sv",
@@ -40,17 +39,8 @@ def checked(attributes: Iterable[str]) -> tuple[str, ...]:
     Raises:
         UsageError: Perspective has no such attribute, or none is asked for.
     """
-    wanted = tuple(dict.fromkeys(name.strip().lower() for name in attributes))
-    for name in wanted:
-        if name not in ATTRIBUTES:
-            near = difflib.get_close_matches(name, ATTRIBUTES, n=3, cutoff=0.5)
-            listed = ", ".join(each.upper() for each in near or ATTRIBUTES)
-            raise UsageError(
-                f"Perspective has no attribute {name.upper()!r}.",
-                hint=f"{'Did you mean' if near else 'It has'}: {listed}",
-            )
-    if not wanted:
-        raise UsageError("No attribute is asked for.", hint="Leave --attributes out to get TOXICITY.")
+    wanted = parse_attributes(attributes)
+    refuse_unknown(wanted, ATTRIBUTES, "perspective")
     return wanted
 
 
