@@ -142,3 +142,11 @@ class Scorer(Protocol):
     def close(self) -> None:
         """Free connections, threads and memory. Twice does no harm."""
         ...
+
+
+def warnings_of(scorer: Scorer) -> tuple[str, ...]:
+    """What a user of a scorer should know, as sentences; there may be more after scoring than before.
+
+    A scorer need not have any: the member ``warnings``, a tuple of such sentences, is optional.
+    """
+    return tuple(getattr(scorer, "warnings", ()))

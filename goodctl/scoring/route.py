@@ -9,7 +9,7 @@ from goodctl.errors import GoodctlError
 from goodctl.scoring import registry
 from goodctl.scoring.identity import compared
 from goodctl.scoring.languages import entry_for
-from goodctl.scoring.protocol import Identity, NotScored, Outcome, Request, Scorer, ScorerOptions
+from goodctl.scoring.protocol import Identity, NotScored, Outcome, Request, Scorer, ScorerOptions, warnings_of
 from goodctl.scoring.route_file import Route, read_routes
 
 NAME = "route"
@@ -74,6 +74,11 @@ class RouteScorer:
                 yield from scorer.outcomes(batch)
         for scorer, batch in waiting.values():
             yield from scorer.outcomes(batch)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the scorers that were opened so far."""
+        return tuple(dict.fromkeys(text for scorer in self._opened.values() for text in warnings_of(scorer)))
 
     def close(self) -> None:
         """Close all that was opened, also where closing one fails."""

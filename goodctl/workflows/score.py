@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from goodctl.corpus.passages import PassageFile
 from goodctl.errors import Interrupted, ServiceError, UsageError
 from goodctl.progress import Progress
 from goodctl.scoring.calibration import Calibration, read_calibration
-from goodctl.scoring.protocol import Identity, Scorer
+from goodctl.scoring.protocol import Identity, Scorer, warnings_of
 from goodctl.workflows.answers import Keys
 from goodctl.workflows.asking import Asking
 from goodctl.workflows.lines import alone, discard, prepare_folder
@@ -133,6 +133,7 @@ class _Job:
     calibration: Calibration | None
     scorer: Scorer
     started: float
+    warned: set[str] = field(default_factory=set)
 
     def run(self) -> ScoreResult:
         identity, attributes = self.scorer.identity, self.choice.attributes
@@ -162,7 +163,9 @@ class _Job:
                 self.running.report,
             )
             manifest = replace(manifest, begun_at=journal.begin_run(now()))
+            self._warn()
             asking_s = self._ask(asking)
+            self._warn()
             output = ScoreOutput(
                 self.source,
                 found,
@@ -204,6 +207,13 @@ class _Job:
                 hint="Run the same command again: it goes on with the other texts.",
             ) from None
         return time.monotonic() - began
+
+    def _warn(self) -> None:
+        """Say what the scorer warns of, and was not said before."""
+        for warning in warnings_of(self.scorer):
+            if warning not in self.warned:
+                self.warned.add(warning)
+                self._say(warning)
 
     def _say(self, note: str) -> None:
         self.running.report(Progress("", note=note))
