@@ -1,4 +1,4 @@
-"""Random sequence classifiers of a few kilobytes with a byte-level tokenizer, for every kind of architecture we test."""
+"""Tiny random sequence classifiers with a byte-level tokenizer, for every kind of architecture we test."""
 
 from __future__ import annotations
 
