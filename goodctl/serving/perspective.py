@@ -103,8 +103,10 @@ class PerspectiveApp:
     def _check_key(self, request: Request) -> None:
         if self._choice.key is None:
             return
-        given = request.headers.get("x-goog-api-key") or request.query_params.get("key") or ""
-        if not hmac.compare_digest(given.encode(), self._choice.key.encode()):
+        # Starlette reads a header's bytes as Latin-1, a query's as UTF-8.
+        given = request.headers.get("x-goog-api-key", "").encode("latin-1")
+        given = given or request.query_params.get("key", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self._choice.key.encode("utf-8", "surrogateescape")):
             raise forbidden(bool(given))
 
     async def _body(self, request: Request) -> bytes:

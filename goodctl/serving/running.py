@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import signal
 import socket
 import threading
@@ -47,6 +48,10 @@ def open_server(name: str, options: ScorerOptions, choice: ServeChoice, report: 
 class PerspectiveServer:
     """A server that listens already; ``run`` answers.
 
+    Attributes:
+        url: Where it is found, without a slash at its end.
+        is_open: Whether other machines may use it without a key.
+
     Args:
         scorer: Closed when the server ends.
         listening: As ``listen`` gives it; closed then too.
@@ -57,22 +62,12 @@ class PerspectiveServer:
     def __init__(self, scorer: Scorer, listening: socket.socket, choice: ServeChoice, report: Report = silent) -> None:
         self.scorer, self.choice = scorer, choice
         self._socket = listening
+        host, port = listening.getsockname()[:2]
+        address = ipaddress.ip_address(host)
+        self.url = _url(socket.gethostname() if address.is_unspecified else host, port)
+        self.is_open = not address.is_loopback and choice.key is None
         self._app = PerspectiveApp(scorer, choice, report)
         self._server = _Server(self._app, report)
-
-    @property
-    def url(self) -> str:
-        """Where it is found, without a slash at its end."""
-        host, port = self._socket.getsockname()[:2]
-        if ipaddress.ip_address(host).is_unspecified:
-            host = socket.gethostname()
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    @property
-    def is_open(self) -> bool:
-        """Whether other machines may use it without a key."""
-        loopback = ipaddress.ip_address(self._socket.getsockname()[0]).is_loopback
-        return not loopback and self.choice.key is None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -145,12 +140,18 @@ class _Server(uvicorn.Server):
         """Leave in peace the first time, at once the second."""
         del sig, frame
         if self.should_exit:
+            # Every open request would bring its traceback, which says no more than that it was stopped.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
             self.force_exit = True
         else:
             waiting = self._app.metrics.waiting
             still = f"answering {waiting:,} requests first; once more to stop at once" if waiting else "nothing is open"
             self._report(Progress("", note=f"stopping: {still}"))
             self.leave()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listen(choice: ServeChoice) -> socket.socket:
