@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from goodctl.cli import options as o
+from goodctl.cli import options_score as s
 from goodctl.cli.output import Output
 
 app = typer.Typer(help="Offer a scorer to other programs.", no_args_is_help=True)
@@ -22,16 +23,7 @@ Attributes = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Option(
         "--attributes",
-        help="What may be asked for, with commas; by default all of Perspective's that the scorer has.",
-        rich_help_panel=SCORER,
-        show_default=False,
-    ),
-]
-LabelMap = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        "--label-map",
-        help="JSON file that says what a classifier's labels mean.",
+        help="What may be asked for, with commas; by default all that a classifier has, TOXICITY of other scorers.",
         rich_help_panel=SCORER,
         show_default=False,
     ),
@@ -65,10 +57,10 @@ def perspective(
     port: Port = 8080,
     language: DefaultLanguage = None,
     attributes: Attributes = None,
-    label_map: LabelMap = None,
-    revision: o.Revision = None,
-    device: o.Device = "auto",
-    batch_tokens: o.BatchTokens = None,
+    label_map: s.LabelMap = None,
+    revision: s.Revision = None,
+    device: s.Device = "auto",
+    batch_tokens: s.BatchTokens = None,
     max_body: MaxBody = 262_144,
     queue: Queue = 512,
     batch: Batch = 256,
@@ -83,17 +75,17 @@ def perspective(
     """
     from goodctl.cli import render_serve
     from goodctl.cli.progress import drawn
+    from goodctl.scoring.attributes import parse_attributes
     from goodctl.scoring.protocol import ScorerOptions
-    from goodctl.serving.choice import ServeChoice, key_of_environment, wanted_attributes
+    from goodctl.serving.choice import ServeChoice, key_of_environment
     from goodctl.serving.running import open_server
 
     out = Output(as_json=json, quiet=quiet)
     choice = ServeChoice(host, port, language, max_body, queue, batch, wait_ms / 1000, key=key_of_environment())
-    options = ScorerOptions(
-        wanted_attributes(attributes), device=device, batch_tokens=batch_tokens, label_map=label_map, revision=revision
-    )
+    options = ScorerOptions(device=device, batch_tokens=batch_tokens, label_map=label_map, revision=revision)
+    wanted = None if attributes is None else parse_attributes(attributes)
     with render_serve.stopping(), drawn(out) as report:
-        server = open_server(scorer, options, choice, report)
+        server = open_server(scorer, options, choice, report, attributes=wanted)
         out.result(server.to_dict(), *render_serve.started(server))
         render_serve.explained(out, server)
         out.note(f"answered {server.run():,} requests")

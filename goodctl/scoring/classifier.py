@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from goodctl.errors import UsageError
 from goodctl.models.classifier import LoadedClassifier, find_classifier, load_classifier
 from goodctl.models.device import is_out_of_memory
 from goodctl.models.fingerprint import fingerprint
-from goodctl.scoring.coverage import covers
+from goodctl.scoring.attributes import refuse_unknown
 from goodctl.scoring.label_map import LabelMap, read_label_map
 from goodctl.scoring.label_names import known_map
+from goodctl.scoring.languages import entry_for
 from goodctl.scoring.packing import pack, windows
 from goodctl.scoring.protocol import Failed, Identity, NotScored, Outcome, Request, Scored, ScorerOptions
 
@@ -26,18 +28,19 @@ NO_NUMBER = NotScored("no_number", "The classifier gave no number that is a scor
 _SURROGATES = re.compile("[\ud800-\udfff]")  # tokenizers take only what UTF-8 can hold
 
 
-def open_scorer(argument: str, options: ScorerOptions) -> ClassifierScorer:
+def open_scorer(argument: str, options: ScorerOptions, *, all_attributes: bool = False) -> ClassifierScorer:
     """Find and load a classifier.
 
     Args:
         argument: Hub id or folder.
         options: Of these, ``attributes``, ``raw``, ``device``, ``batch_tokens``, ``label_map`` and ``revision``.
+        all_attributes: Whether to score all that its labels give, whatever the options say.
 
     Raises:
         NotFoundError: There is no such model or label map.
         ServiceError: The hub cannot be reached, or refuses.
         IncompatibleError: It is no sequence classifier, or comes as a pickle or with code of its own.
-        UsageError: Its labels cannot be mapped, or give none of the attributes that are wanted.
+        UsageError: Its labels cannot be mapped, or lack an attribute that is wanted.
         InputError: The label map is none, or not one of this classifier.
     """
     if options.batch_tokens is not None and options.batch_tokens < 1:
@@ -49,11 +52,9 @@ def open_scorer(argument: str, options: ScorerOptions) -> ClassifierScorer:
         if options.label_map is None
         else read_label_map(options.label_map, loaded.labels)
     )
-    if not any(attribute in label_map.attributes for attribute in options.attributes):
-        raise UsageError(
-            f"{argument} scores none of {', '.join(options.attributes)}.",
-            hint=f"It scores {', '.join(label_map.attributes)}; its labels: {', '.join(loaded.labels)}.",
-        )
+    if all_attributes:
+        options = replace(options, attributes=tuple(label_map.attributes))
+    refuse_unknown(options.attributes, label_map.attributes.keys(), argument)
     identity = Identity(
         scorer=f"hf:{argument}",
         version=(prints := fingerprint(source, loaded.tokenizer)).short,
@@ -87,7 +88,7 @@ class ClassifierScorer:
         self._loaded = loaded
         self._map = label_map
         self._identity = identity
-        self._attributes = tuple(name for name in options.attributes if name in label_map.attributes)
+        self._attributes = options.attributes
         self._raw = options.raw
         self._budget = options.batch_tokens or default_batch_tokens(loaded.device)
 
@@ -98,7 +99,8 @@ class ClassifierScorer:
 
     def attributes_for(self, language: str | None) -> tuple[str, ...]:
         """The wanted attributes that the labels give, in a language that the classifier covers."""
-        return self._attributes if covers(self._map.languages, language) else ()
+        languages = self._map.languages
+        return self._attributes if languages is None or entry_for(language, languages) else ()
 
     def outcomes(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Outcome]]:
         """Each request with its outcome, by batches of similar length."""
@@ -119,7 +121,9 @@ class ClassifierScorer:
 
     def _not_covered(self, request: Request) -> NotScored:
         covered = ", ".join(self._map.languages or ())
-        return NotScored("language", f"{self._identity.scorer} covers {covered}, not {request.language}.")
+        language = "an unknown language" if request.language is None else request.language
+        why = f"{self._identity.scorer} scores {covered}, and the text is in {language}."
+        return NotScored("language", why)
 
     def _classified(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Outcome]]:
         if not requests:

@@ -32,7 +32,7 @@ _NONTOXIC = {"nontoxic", "non_toxic", "not_toxic"}
 _HARMLESS = _NONTOXIC | {"neutral", "normal", "clean", "none"}
 
 _TEXTDETOX: dict[str, tuple[str, ...]] = {TOXICITY: ("toxic", "LABEL_1")}
-_TEXTDETOX_9 = ("am", "ar", "de", "en", "es", "hi", "ru", "uk", "zh")
+_TEXTDETOX_9 = ("am", "ar", "de", "en", "es", "hi", "ru", "uk", "zh", "zh-Hans", "zh-Hant")
 _TEXTDETOX_15 = (*_TEXTDETOX_9, "fr", "he", "hi-Latn", "it", "ja", "tt")
 
 # Languages of the three of unitary: README of github.com/unitaryai/detoxify ("Quick prediction", "Labels"); their

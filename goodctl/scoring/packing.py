@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from goodctl.scoring.protocol import Request
 
-MOST_REQUESTS = 4096
+MOST_REQUESTS = 1024
 MOST_CHARACTERS = 4 << 20
 
 

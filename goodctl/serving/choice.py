@@ -9,18 +9,6 @@ from goodctl.errors import UsageError
 
 KEY_VARIABLE = "GOODCTL_SERVE_KEY"
 
-ATTRIBUTES = (
-    "toxicity",
-    "severe_toxicity",
-    "identity_attack",
-    "insult",
-    "profanity",
-    "threat",
-    "sexually_explicit",
-    "obscene",
-)
-"""What a scorer is asked for: those that it lacks are answered as Perspective answers for a language it lacks."""
-
 TEXT_BYTES = 20_480
 """UTF-8 bytes of a text at most, as Perspective has it."""
 
@@ -67,17 +55,3 @@ class ServeChoice:
 def key_of_environment() -> str | None:
     """The key that clients must send, from ``GOODCTL_SERVE_KEY``; an empty one is none."""
     return os.environ.get(KEY_VARIABLE) or None
-
-
-def wanted_attributes(text: str | None) -> tuple[str, ...]:
-    """Attributes from ``TOXICITY,INSULT``; None gives all of ``ATTRIBUTES``.
-
-    Raises:
-        UsageError: None is named.
-    """
-    if text is None:
-        return ATTRIBUTES
-    names = dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip())
-    if not names:
-        raise UsageError(f"--attributes {text!r} names no attribute.", hint="Use TOXICITY, or several with commas.")
-    return tuple(names)

@@ -9,12 +9,14 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 from goodctl.errors import ConflictError, Interrupted, MissingDependency, ServiceError, UsageError
 from goodctl.progress import Progress, Report, silent
-from goodctl.scoring.protocol import Scorer, ScorerOptions
+from goodctl.scoring import classifier
+from goodctl.scoring.protocol import TOXICITY, Scorer, ScorerOptions
 from goodctl.scoring.registry import open_scorer
 from goodctl.serving.choice import ServeChoice
 
@@ -28,8 +30,22 @@ except ImportError as error:
     raise MissingDependency(f"Serving needs the package {error.name}.", hint="pip install 'goodctl[serve]'") from error
 
 
-def open_server(name: str, options: ScorerOptions, choice: ServeChoice, report: Report = silent) -> PerspectiveServer:
+def open_server(
+    name: str,
+    options: ScorerOptions,
+    choice: ServeChoice,
+    report: Report = silent,
+    *,
+    attributes: tuple[str, ...] | None = None,
+) -> PerspectiveServer:
     """Listen, and open a scorer by its name; what comes meanwhile waits.
+
+    Args:
+        name: As ``--scorer`` takes it.
+        options: For the scorer; its attributes are not looked at.
+        choice: Where the server listens, and what it takes.
+        report: Told of opening and end.
+        attributes: What may be asked for; None gives all that a classifier has, and toxicity of other scorers.
 
     Raises:
         GoodctlError: The address cannot be had, or what the scorer finds wrong.
@@ -37,12 +53,20 @@ def open_server(name: str, options: ScorerOptions, choice: ServeChoice, report: 
     listening = listen(choice)
     try:
         report(Progress("opening the scorer"))
-        scorer = open_scorer(name, options)
+        scorer = _opened(name, options, attributes)
         report(Progress("opening the scorer", finished=True))
     except BaseException:
         listening.close()
         raise
     return PerspectiveServer(scorer, listening, choice, report)
+
+
+def _opened(name: str, options: ScorerOptions, attributes: tuple[str, ...] | None) -> Scorer:
+    kind, _, argument = name.partition(":")
+    if kind == "hf" and argument and attributes is None:
+        # Which attributes a classifier has is known when its labels are: no list could be right for all of them.
+        return classifier.open_scorer(argument, options, all_attributes=True)
+    return open_scorer(name, replace(options, attributes=attributes or (TOXICITY,)))
 
 
 class PerspectiveServer:

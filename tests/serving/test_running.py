@@ -18,7 +18,7 @@ import pytest
 from goodctl.errors import ConflictError, Interrupted, MissingDependency, UsageError
 from goodctl.progress import Progress
 from goodctl.scoring.protocol import ScorerOptions
-from goodctl.serving.choice import ATTRIBUTES, ServeChoice, wanted_attributes
+from goodctl.serving.choice import ServeChoice
 from goodctl.serving.perspective import PerspectiveApp
 from goodctl.serving.running import PerspectiveServer, listen, open_server
 from tests.serving.serving import PATH, HeldScorer, asking, running
@@ -139,13 +139,6 @@ def test_open_to_others() -> None:
 def test_choices_that_make_no_sense(choice: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         ServeChoice(**choice)
-
-
-def test_wanted_attributes() -> None:
-    assert wanted_attributes(None) == ATTRIBUTES
-    assert wanted_attributes("TOXICITY, hate,TOXICITY,") == ("toxicity", "hate")
-    with pytest.raises(UsageError, match="no attribute"):
-        wanted_attributes(" , ")
 
 
 @pytest.mark.parametrize("package", ["uvicorn", "starlette"])
