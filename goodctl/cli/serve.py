@@ -15,10 +15,6 @@ app = typer.Typer(help="Offer a scorer to other programs.", no_args_is_help=True
 SERVER = "Server"
 SCORER = "Scorer"
 
-ScorerName = Annotated[
-    str,
-    typer.Option("--scorer", help="hf:MODEL, profanity, route:FILE, ...", rich_help_panel=SCORER, show_default=False),
-]
 Attributes = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Option(
@@ -52,7 +48,7 @@ WaitMs = Annotated[float, typer.Option("--wait-ms", help="How long a text waits 
 
 @app.command(epilog="Example: goodctl serve perspective --scorer hf:unitary/toxic-bert --port 8080")
 def perspective(
-    scorer: ScorerName,
+    scorer: s.Scorer,
     host: Host = "127.0.0.1",
     port: Port = 8080,
     language: DefaultLanguage = None,
