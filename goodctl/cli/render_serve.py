@@ -27,8 +27,14 @@ def stopping() -> Iterator[None]:
         raise Interrupted("Stopped before anything was served.", hint="Run the same command again.") from None
 
 
-def started(server: PerspectiveServer) -> Iterator[RenderableType]:
-    """Where it is, and what it serves."""
+def announce(out: Output, server: PerspectiveServer) -> None:
+    """Print that the server answers, where, and how clients reach it."""
+    out.result(server.to_dict(), *_started(server))
+    _explain(out, server)
+    sys.stdout.flush()  # whoever started it through a pipe waits for this
+
+
+def _started(server: PerspectiveServer) -> Iterator[RenderableType]:
     yield f"[bold]{server.url}[/bold] answers as the Perspective API does"
     table = facts()
     identity = server.scorer.identity
@@ -41,8 +47,7 @@ def started(server: PerspectiveServer) -> Iterator[RenderableType]:
     yield table
 
 
-def explained(out: Output, server: PerspectiveServer) -> None:
-    """Print how clients reach it."""
+def _explain(out: Output, server: PerspectiveServer) -> None:
     if server.is_open:
         out.note(
             "warning: other machines can reach this server, and it takes any key or none; set GOODCTL_SERVE_KEY, or "
@@ -56,4 +61,3 @@ def explained(out: Output, server: PerspectiveServer) -> None:
     key = "GOODCTL_SERVE_KEY's value" if server.choice.key is not None else "any"
     out.next(f"PERSPECTIVE_API_KEY={key} goodctl score FILE --scorer perspective --base-url {server.url} --out OUT")
     out.note("Ctrl-C ends it")
-    sys.stdout.flush()  # whoever started it through a pipe waits for this

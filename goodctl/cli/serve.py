@@ -71,6 +71,7 @@ def perspective(
     """
     from goodctl.cli import render_serve
     from goodctl.cli.progress import drawn
+    from goodctl.cli.units import counted
     from goodctl.scoring.attributes import parse_attributes
     from goodctl.scoring.protocol import ScorerOptions
     from goodctl.serving.choice import ServeChoice, key_of_environment
@@ -78,13 +79,13 @@ def perspective(
 
     out = Output(as_json=json, quiet=quiet)
     choice = ServeChoice(host, port, language, max_body, queue, batch, wait_ms / 1000, key=key_of_environment())
-    options = ScorerOptions(device=device, batch_tokens=batch_tokens, label_map=label_map, revision=revision)
+    chosen = None if device == "auto" else device
+    options = ScorerOptions(device=chosen, batch_tokens=batch_tokens, label_map=label_map, revision=revision)
     wanted = None if attributes is None else parse_attributes(attributes)
     with render_serve.stopping(), drawn(out) as report:
         server = open_server(scorer, options, choice, report, attributes=wanted)
-        out.result(server.to_dict(), *render_serve.started(server))
-        render_serve.explained(out, server)
-        out.note(f"answered {server.run():,} requests")
+        answered = server.run(lambda: render_serve.announce(out, server))
+        out.note(f"answered {counted(answered, 'request')}")
 
 
 def register(root: typer.Typer) -> None:

@@ -8,14 +8,13 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 from goodctl.errors import ConflictError, Interrupted, MissingDependency, ServiceError, UsageError
 from goodctl.progress import Progress, Report, silent
-from goodctl.scoring import classifier
 from goodctl.scoring.protocol import TOXICITY, Scorer, ScorerOptions
 from goodctl.scoring.registry import open_scorer
 from goodctl.serving.choice import ServeChoice
@@ -64,6 +63,8 @@ def open_server(
 def _opened(name: str, options: ScorerOptions, attributes: tuple[str, ...] | None) -> Scorer:
     kind, _, argument = name.partition(":")
     if kind == "hf" and argument and attributes is None:
+        from goodctl.scoring import classifier  # torch, which no other scorer needs
+
         # Which attributes a classifier has is known when its labels are: no list could be right for all of them.
         return classifier.open_scorer(argument, options, all_attributes=True)
     return open_scorer(name, replace(options, attributes=attributes or (TOXICITY,)))
@@ -103,8 +104,11 @@ class PerspectiveServer:
             "key": self.choice.key is not None,
         }
 
-    def run(self) -> int:
+    def run(self, ready: Callable[[], None] = lambda: None) -> int:
         """Answer until a signal or ``stop``.
+
+        Args:
+            ready: Called once the server answers and heeds signals.
 
         Returns:
             How many requests were answered.
@@ -112,6 +116,7 @@ class PerspectiveServer:
         Raises:
             Interrupted: A second signal did not want to wait for the answers.
         """
+        self._server.ready = ready
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -141,7 +146,13 @@ class _Server(uvicorn.Server):
             timeout_keep_alive=30,
         )
         super().__init__(config)
+        self.ready: Callable[[], None] = lambda: None
         self._app, self._report = app, report
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
 
     def leave(self) -> None:
         self._app.closing = True
@@ -169,7 +180,7 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         else:
             waiting = self._app.metrics.waiting
-            still = f"answering {waiting:,} requests first; once more to stop at once" if waiting else "nothing is open"
+            still = f"{waiting:,} to be answered first; once more to stop at once" if waiting else "nothing is open"
             self._report(Progress("", note=f"stopping: {still}"))
             self.leave()
 

@@ -88,7 +88,7 @@ def test_a_second_signal_does_not_wait(capfd: pytest.CaptureFixture[str]) -> Non
         with contextlib.suppress(httpx.HTTPError):  # whether the last bytes still reach the client is chance
             assert open_request.result().status_code == 500
     assert len(ended) == 1
-    assert "answering 1 requests first" in str(notes[0].note)
+    assert "1 to be answered first" in str(notes[0].note)
     assert capfd.readouterr() == ("", "")
 
 
