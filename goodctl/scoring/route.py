@@ -94,8 +94,7 @@ class RouteScorer:
             try:
                 self._opened[key] = self._open_one(route.scorer, route.options)
             except GoodctlError as error:
-                error.message = f"{self._path}, route {entry!r}: {error.message}"
-                raise
+                raise type(error)(f"{self._path}, route {entry!r}: {error.message}", hint=error.hint) from error
         return self._opened[key]
 
 

@@ -196,20 +196,21 @@ class Journal:
     def _prepare(self, identity: Identity) -> None:
         # Exclusive, so that no shared memory is needed, which file systems of several machines do not have.
         self._sql.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._sql.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        tables = {name for (name,) in self._sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables:
+            self._check(tables, identity)
+        # Nothing was written before this: another program's database stays what it is.
         self._sql.execute("PRAGMA journal_mode = WAL")
         # What a killed process has written stays; a power failure may take the last answers, and damages nothing.
         self._sql.execute("PRAGMA synchronous = NORMAL")
-        self._sql.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        with self._transaction():
-            tables = {name for (name,) in self._sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables:  # new, or its maker was killed before this
+        if not tables:  # new, or its maker was killed before this
+            with self._transaction():
                 for table in _TABLES:
                     self._sql.execute(table)
                 scorer = json.dumps(identity.to_dict(), ensure_ascii=False)
                 about = {"format": FORMAT, "format_version": FORMAT_VERSION, "scorer": scorer, "run": 0}
                 self._sql.executemany("INSERT INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()])
-        if tables:
-            self._check(tables, identity)
         self._run = int(self._about("run") or 0)
 
     def _check(self, tables: set[str], identity: Identity) -> None:

@@ -21,7 +21,7 @@ from goodctl.workflows.manifest import now
 from goodctl.workflows.score_choice import ScoreChoice, ScoreRun
 from goodctl.workflows.score_manifest import Counts, ScoreManifest
 from goodctl.workflows.score_output import Failure, ScoreOutput, remaining
-from goodctl.workflows.score_scan import Scan, dropped, refuse_languages, scan
+from goodctl.workflows.score_scan import Scan, dropped, scan, unscored_languages
 from goodctl.workflows.score_start import begun, is_finished, open_journal, refuse_foreign
 
 
@@ -139,7 +139,8 @@ class _Job:
         if self.calibration is not None and (note := self.calibration.misfit(identity)):
             self._say(note)
         found = scan(self.source, self.running.report)
-        refuse_languages(found, self.scorer)
+        if (note := unscored_languages(found, self.scorer)) is not None:
+            self._say(note)
         asked = self._manifest(identity, found)
         for language, missing in asked.dropped_attributes.items():
             self._say(f"note: texts in {language} get no {', '.join(missing)}, which {identity.scorer} lacks there")

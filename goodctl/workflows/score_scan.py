@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from goodctl.corpus.passages import GENERATIONS, PassageFile
@@ -46,7 +46,8 @@ def scan(source: PassageFile, report: Report) -> Scan:
     with source.open(hashing=True) as reading:
         for passages in reading.records(check=True):
             records += 1
-            languages[passages.language] += len(passages.texts)
+            if passages.texts:
+                languages[passages.language] += len(passages.texts)
             has_language = has_language or passages.has_language
             if reading.bytes_done() - reported >= _REPORT_BYTES:
                 reported = reading.bytes_done()
@@ -55,10 +56,8 @@ def scan(source: PassageFile, report: Report) -> Scan:
     report(Progress("reading", total, total, "bytes", finished=True))
     texts = languages.total()
     if not texts:
-        what = (
-            f"no text: all {records:,} records have empty {GENERATIONS!r}" if records else "no text: it has no records"
-        )
-        raise InputError(f"{source.name}: {what}", hint="Check that this is the right file.")
+        what = f"every {GENERATIONS!r} is empty" if records else "it has no records"
+        raise InputError(f"{source.name}: no text: {what}", hint="Check that this is the right file.")
     if source.language_field is not None and not has_language:
         raise InputError(
             f"{source.name}: no record has the language field {source.language_field!r}",
@@ -67,26 +66,34 @@ def scan(source: PassageFile, report: Report) -> Scan:
     return Scan(source.name, sha256, records, texts, dict(languages))
 
 
-def refuse_languages(found: Scan, scorer: Scorer) -> None:
-    """Refuse texts of which a scorer would not score a single one.
+def unscored_languages(found: Scan, scorer: Scorer) -> str | None:
+    """What to tell a user of texts whose language a scorer does not score; None where there are none.
 
     Raises:
-        UsageError: They are such; the message names their languages.
+        UsageError: All texts are such; the message names their languages.
     """
-    if any(scorer.attributes_for(language) for language in found.languages):
-        return
+    without = [language for language in found.languages if not scorer.attributes_for(language)]
     name = scorer.identity.scorer
-    if set(found.languages) == {None}:
+    if not without:
+        return None
+    if len(without) < len(found.languages):
+        texts = sum(found.languages[language] for language in without)
+        return f"note: {name} scores {found.texts - texts:,} of {found.texts:,} texts, and none in {_named(without)}"
+    if without == [None]:
         raise UsageError(
             f"{name} scores none of these texts, since their language is unknown.",
             hint="Say it: --language en, or --language-field NAME",
         )
-    known = sorted(language or "unknown" for language in found.languages)
-    more = f" and {len(known) - _NAMED_LANGUAGES} more" if len(known) > _NAMED_LANGUAGES else ""
     raise UsageError(
-        f"{name} scores none of the languages of these texts: {', '.join(known[:_NAMED_LANGUAGES])}{more}.",
+        f"{name} scores none of these texts, which are in {_named(without)}.",
         hint="Choose another scorer, or one for each language: --scorer route:FILE",
     )
+
+
+def _named(languages: Sequence[str | None]) -> str:
+    names = sorted(language or "an unknown language" for language in languages)
+    more = f" and {len(names) - _NAMED_LANGUAGES} more" if len(names) > _NAMED_LANGUAGES else ""
+    return ", ".join(names[:_NAMED_LANGUAGES]) + more
 
 
 def dropped(found: Scan, scorer: Scorer, attributes: tuple[str, ...]) -> dict[str, list[str]]:
