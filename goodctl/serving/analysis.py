@@ -102,7 +102,8 @@ def _not_scored(asked: Asked, outcome: NotScored) -> RefusedError:
         if asked.request.language is None:
             return invalid("LANGUAGE_DETECTION_FAILED", "The language is not known; name it in 'languages'.")
         return unsupported(next(iter(asked.thresholds)), asked.languages or (asked.request.language,))
-    return invalid_request(outcome.message)
+    # The request was right, so no 400: to a client that means that all its requests are wrong.
+    return RefusedError(500, f"The scorer has no score for this text: {outcome.message}")
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -141,7 +141,6 @@ def test_the_longest_text() -> None:
         ("too_long", "en", "COMMENT_TOO_LONG"),
         ("language", "en", "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"),
         ("language", None, "LANGUAGE_DETECTION_FAILED"),
-        ("rejected", "en", "INVALID_REQUEST"),
     ],
 )
 def test_texts_that_have_no_score(reason: str, language: str | None, kind: str) -> None:
@@ -149,6 +148,13 @@ def test_texts_that_have_no_score(reason: str, language: str | None, kind: str) 
     with pytest.raises(RefusedError) as caught:
         answer(asked, NotScored(reason, "why"))
     assert caught.value.body["error"]["details"][0]["errorType"] == kind
+
+
+def test_a_text_that_the_scorer_cannot_score_is_not_the_clients_fault() -> None:
+    asked = read(body(asking("a")), OFFERED, None)
+    with pytest.raises(RefusedError) as caught:
+        answer(asked, NotScored("no_number", "No number."))
+    assert (caught.value.code, caught.value.body["error"]["status"]) == (500, "INTERNAL")
 
 
 @given(st.text(st.characters(codec="utf-16"), min_size=1, max_size=50))
