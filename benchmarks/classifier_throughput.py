@@ -6,8 +6,8 @@ Texts: one document a line, of very unequal length, such as what `debian_text.py
 so that short ones are as frequent as in generations. The classifier has random weights (its speed does not depend on
 them) and the size of a small BERT. `goodctl` gets the texts in their random order and tokenises, sorts, batches, pads,
 computes and maps the labels. `perfect` gets the same tokens as ready tensors without any padding, in batches that each
-fill the same budget: sorted by length, the rows of a batch all have the mean length of its texts. By turns, the shortest
-time of each; also the processor time, which other programs on the machine disturb less.
+fill the same budget: sorted by length, the rows of a batch all have the mean length of its texts. By turns, the
+shortest time of each; also the processor time, which other programs on the machine disturb less.
 """
 
 from __future__ import annotations
