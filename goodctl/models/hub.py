@@ -22,6 +22,7 @@ def download(
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    pickled: bool = True,
     report: Report = silent,
     cache_dir: Path | None = None,
     suggestion: str | None = None,
@@ -33,6 +34,7 @@ def download(
         model: The hub id.
         revision: Branch, tag or commit; None is the default branch.
         trust_remote_code: Whether to download Python files too.
+        pickled: Whether to download pickled weights where there are no others.
         report: Told of the bytes downloaded.
         cache_dir: The hub's cache; None is the usual one.
         suggestion: The hint for a model that is not there.
@@ -60,7 +62,7 @@ def download(
 
     try:
         folder = fetch(_SMALL_FILES + _SAFE_WEIGHTS + (_CODE if trust_remote_code else []))
-        if not any(folder.glob("*.safetensors")):
+        if pickled and not any(folder.glob("*.safetensors")):
             # Pickled weights are gigabytes that nobody needs where the safe ones exist.
             folder = fetch(_PICKLED_WEIGHTS)
     except Exception as error:

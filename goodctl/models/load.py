@@ -63,7 +63,7 @@ def load_tokenizer(source: ModelSource, trust_remote_code: bool = False) -> Any:
             )
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise NotFoundError(
-            f"{source.name} has no tokenizer that can be loaded: {_first_line(error)}",
+            f"{source.name} has no tokenizer that can be loaded: {first_line(error)}",
             hint=f"Save its tokenizer into {source.folder} with save_pretrained."
             if "trust_remote_code" not in str(error)
             else "It comes with code of its own: pass --trust-remote-code if you trust it.",
@@ -92,7 +92,7 @@ def load_model(
     """
     chosen = choose_device(device)
     chosen_precision = choose_precision(precision, chosen)
-    config = _config(source, trust_remote_code)
+    config = load_config(source, trust_remote_code)
     _check_causal(source, config, trust_remote_code)
     weight_files(source.folder)
     tokenizer = load_tokenizer(source, trust_remote_code)
@@ -104,7 +104,7 @@ def load_model(
         device=chosen,
         precision=chosen_precision,
         vocabulary=vocabulary_of(model),
-        window=_window(model.config.get_text_config()),
+        window=window_of(model.config.get_text_config()),
     )
 
 
@@ -114,20 +114,26 @@ def vocabulary_of(model: Any) -> int:
     return int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
 
 
-def _config(source: ModelSource, trust_remote_code: bool) -> Any:
+def load_config(source: ModelSource, trust_remote_code: bool = False) -> Any:
+    """The configuration of a model.
+
+    Raises:
+        NotFoundError: There is none that can be read.
+        IncompatibleError: This transformers does not know it.
+    """
     try:
         with quiet():
             return AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except OSError as error:
         raise NotFoundError(
-            f"{source.name} has no config.json that can be read: {_first_line(error)}", hint="Fetch the model again."
+            f"{source.name} has no config.json that can be read: {first_line(error)}", hint="Fetch the model again."
         ) from error
     except (ValueError, KeyError, TypeError, ImportError) as error:
         hint = "A newer transformers may know it: pip install -U transformers"
         if "trust_remote_code" in str(error):
             hint = "It comes with code of its own: pass --trust-remote-code if you trust it."
         raise IncompatibleError(
-            f"transformers {transformers.__version__} cannot load {source.name}: {_first_line(error)}", hint=hint
+            f"transformers {transformers.__version__} cannot load {source.name}: {first_line(error)}", hint=hint
         ) from error
 
 
@@ -165,7 +171,7 @@ def _model(source: ModelSource, precision: str, trust_remote_code: bool) -> Any:
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             raise
         raise DamagedError(
-            f"The weights of {source.name} cannot be loaded: {_first_line(error)}",
+            f"The weights of {source.name} cannot be loaded: {first_line(error)}",
             hint="Fetch the model again, or save it again with save_pretrained.",
         ) from error
     if missing := sorted(info["missing_keys"]):
@@ -177,7 +183,8 @@ def _model(source: ModelSource, precision: str, trust_remote_code: bool) -> Any:
     return model
 
 
-def _window(text_config: Any) -> int | None:
+def window_of(text_config: Any) -> int | None:
+    """How many positions a configuration says that its model has, or None."""
     for name in _WINDOW_NAMES:
         value = getattr(text_config, name, None)
         if isinstance(value, int) and value > 0:
@@ -185,6 +192,7 @@ def _window(text_config: Any) -> int | None:
     return None
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says first, or its name where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
