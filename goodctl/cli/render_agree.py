@@ -55,7 +55,8 @@ def remarks(result: AgreeReport) -> Iterator[str]:
         yield f"note: where a figure or its interval is missing: {reason.removeprefix('no interval: ')}"
     for name, each in (result.fitted.languages if result.fitted else {}).items():
         if not each.better:
-            yield f"note: on texts that it has not seen, the map brings {name} ({counted(each.texts, 'text')}) no nearer to B"
+            texts = counted(each.texts, "text")
+            yield f"note: on texts that it has not seen, the map brings {name} ({texts}) no nearer to B"
 
 
 def _side(side: Side) -> str:
@@ -69,17 +70,16 @@ def _side(side: Side) -> str:
 
 
 def _figures(result: AgreeReport) -> Iterator[RenderableType]:
-    columns = ["language", "texts", "Spearman", "Pearson", "same side", "kappa", "B − A", "|B − A|"]
-    table = plain_table("Agreement, with 95 % intervals", columns, left={"language"})
+    columns = ["language", "Spearman", "Pearson", "agree", "kappa", "B − A", "|B − A|"]
+    table = plain_table("Agreement, with 95 % intervals, by language and number of texts", columns, left={"language"})
     for name, each in result.languages.items():
-        table.add_row(_plain(name), *_cells(each))
+        table.add_row(f"{_plain(name)}\n[dim]{each.texts:,}[/dim]", *_cells(each))
     if len(result.languages) != 1:
-        table.add_row("[bold]all[/bold]", *_cells(result.total))
+        table.add_row(f"[bold]all[/bold]\n[dim]{result.total.texts:,}[/dim]", *_cells(result.total))
     yield table
 
 
 def _cells(each: Agreement) -> Iterator[str]:
-    yield f"{each.texts:,}"
     for figure in (each.spearman, each.pearson):
         yield _shown(figure, "")
     yield _shown(each.agreement, "", share=True)
@@ -97,7 +97,7 @@ def _shown(figure: Estimate, sign: str, *, share: bool = False) -> str:
         return value
     bounds = (figure.low, figure.high)
     low, high = (f"{each * 100:.0f}" if share else _short(f"{each:{sign}.2f}") for each in bounds)
-    return f"{value}\n[dim]{low}…{high}{'%' if share else ''}[/dim]"
+    return f"{value}\n[dim]\\[{low} {high}][/dim]"
 
 
 def _short(number: str) -> str:
