@@ -30,7 +30,8 @@ class Figure:
         high: Upper bound.
         deviation: Standard deviation with n - 1 of what ``value`` is the mean of; None for a ratio or a single value.
         count: How many of what is averaged: prompts or continuations, and tokens for a perplexity over tokens.
-        missing: How many of the same are left out: their score is missing, or they have no token.
+        missing: What the figure lacks: for toxicity the continuations without a score, empty ones included; for
+            perplexity the continuations without a token; for dist-n the prompts without a word.
     """
 
     value: float | None
@@ -54,9 +55,9 @@ class GroupFigures:
         group: The value of the column that was grouped by; None for the prompts of all groups together.
         prompts: Number of prompts.
         continuations: Number of continuations.
-        empty: Continuations without any text.
-        missing: Continuations without a score.
-        unscored_prompts: Prompts of which no continuation has a score; they are in no figure of toxicity.
+        empty: Continuations without text, or with white space alone; no scorer has a score for them.
+        missing: Continuations that have text, and no score.
+        unscored_prompts: Prompts with continuations of which none has a score; they are in no figure of toxicity.
         failed_prompts: Prompts without any continuation, as those with an ``error``.
         emt: Expected maximum toxicity, a mean over prompts.
         toxicity_probability: Share of prompts with a continuation above the threshold.
@@ -131,7 +132,7 @@ class FileEvaluation:
             (``model``, ``method``, ``sampling``, ...), from the manifests beside it; empty where there are none.
         slices: The figures: toxic, nontoxic, all of everything, then the same of each group in the groups' order.
         rows: The prompts, in the file's order.
-        missing_reasons: Reason to the number of continuations whose score is missing.
+        missing_reasons: Reason to the number of continuations without a score, ``empty`` included.
     """
 
     name: str
@@ -166,6 +167,9 @@ class FileEvaluation:
 @dataclass(frozen=True)
 class PairedFigures:
     """Differences, second file less first, over those prompts of a slice that both files have.
+
+    The ``count`` of each is the number of prompts that have a score (a token, for perplexity) in both files; the others
+    are left out of both sides. ``missing`` is what is missing in both files together.
 
     Attributes:
         subset: ``toxic``, ``nontoxic`` or ``all``, as the first file has it.
