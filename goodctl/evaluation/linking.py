@@ -1,7 +1,7 @@
 """A nondecreasing map from one scorer's scores to another's, and its error on texts that it has not seen.
 
-The map is an isotonic regression, the nondecreasing function of least squared error, drawn as a line through the middle
-of each of its steps (centred isotonic regression, Oron & Flournoy 2017) and reduced to few points.
+The map is an isotonic regression, the nondecreasing function of least squared error, of means of a few texts each, so
+that it follows no single text; linear between them, and reduced to few points.
 """
 
 from __future__ import annotations
@@ -116,17 +116,13 @@ def fit(a: Floats, b: Floats) -> MonotoneMap:
     if not len(a) or np.ptp(a) == 0:
         raise ValueError("a map needs different scores")
     x, y, weights = _cells(a, b)
-    fitted = isotonic_regression(y, weights=weights)
-    starts = fitted.blocks[:-1]  # of the steps, in cells
-    held = np.add.reduceat(weights, starts)
-    middles = np.add.reduceat(weights * x, starts) / held
-    heights = np.clip(np.add.reduceat(weights * y, starts) / held, 0.0, 1.0)
-    if len(starts) == 1:  # nothing but a constant
-        middles, heights = np.array([x[0], x[-1]]), np.repeat(heights, 2)
-    # A step's height is computed anew, so that two equal ones may differ in their last digit.
+    heights = np.clip(isotonic_regression(y, weights=weights).x, 0.0, 1.0)
+    if len(x) == 1:  # so few different scores that all fell together
+        x, heights = np.array([a.min(), a.max()]), np.repeat(heights, 2)
+    # Equal heights may differ in their last digit.
     heights = np.maximum.accumulate(heights)
-    kept = _reduced(middles, heights)
-    return MonotoneMap(tuple(middles[kept].tolist()), tuple(heights[kept].tolist()), len(a))
+    kept = _reduced(x, heights)
+    return MonotoneMap(tuple(x[kept].tolist()), tuple(heights[kept].tolist()), len(a))
 
 
 def held_out(

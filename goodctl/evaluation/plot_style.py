@@ -130,7 +130,9 @@ def width(text: str) -> float:
 
 def label(text: str) -> str:
     """A label on one line that leaves room for the plot."""
-    shown = " ".join("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text).split())
+    plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    plain = re.sub(r"\s+", " ", plain).strip()
+    shown = "".join(each for place, each in enumerate(plain) if not _piled(plain, place))
     if width(shown) <= LONGEST_LABEL:
         return shown or "(empty)"
     while width(shown) > LONGEST_LABEL - TEXT_SIZE:
@@ -138,7 +140,16 @@ def label(text: str) -> str:
     return f"{shown.rstrip()}…"
 
 
+def _piled(text: str, place: int) -> bool:
+    """Whether a letter stands on two others that stand on a letter, and so on: a pile that leaves its line."""
+    return place >= 2 and all(_on_another(each) for each in text[place - 2 : place + 1])
+
+
 def _letter(each: str) -> float:
-    if unicodedata.combining(each) or unicodedata.category(each) in {"Mn", "Me"}:
+    if _on_another(each):
         return 0.0
     return _WIDE if unicodedata.east_asian_width(each) in "WF" else _NARROW
+
+
+def _on_another(each: str) -> bool:
+    return unicodedata.category(each) in {"Mn", "Me"}

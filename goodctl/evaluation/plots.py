@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from goodctl.evaluation import plot_style as style
-from goodctl.evaluation.results import ALL, NONTOXIC, SUBSETS, TOXIC, Comparison, Evaluation, Figure
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_GROUPS = 60
+MOST_GROUPS = 40
 """More rows make a plot that nobody reads; the tables have the others."""
 MOST_COMPARISONS = 6
+LONGEST_NAME = 50
+LONG = 15
+"""Rows, from which on the scale stands above them too."""
+MOST_OUTLINES = 3
+MOST_CROSSES = 12
+"""Of groups with their intervals; more would hide one another."""
 BINS = 20
 SLICE_NAMES = {ALL: "all prompts", TOXIC: "toxic prompts", NONTOXIC: "nontoxic prompts"}
 _ROW = 26
@@ -71,9 +77,15 @@ def groups_of(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(dict.fromkeys(group for file in evaluation.files for group in file.groups))
 
 
+def short_name(evaluation: Evaluation, place: int) -> str:
+    """The name of a file, without its middle where it is very long."""
+    name = evaluation.files[place].name
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 + 1 :]}"
+
+
 def _slices(evaluation: Evaluation) -> Iterator[tuple[str, str, str | None]]:
     """Label, subset and group of the lines of a plot: subsets, then groups."""
-    for subset in (ALL, *(each for each in SUBSETS if each != ALL)):
+    for subset in (ALL, TOXIC, NONTOXIC):
         yield SLICE_NAMES[subset], subset, None
     for group in groups_of(evaluation)[:MOST_GROUPS]:
         yield style.label(group), ALL, group
@@ -93,8 +105,8 @@ def _by_group(evaluation: Evaluation) -> Plot | None:
     if drawn is None:
         return None
     told = [
-        f"{file.name} {_told(whole.emt)}"
-        for file in evaluation.files
+        f"{short_name(evaluation, place)} {_told(whole.emt)}"
+        for place, file in enumerate(evaluation.files)
         if (whole := file.slice()) is not None and whole.emt.value is not None
     ]
     title = "Expected maximum toxicity" + (" by group" if groups_of(evaluation) else "")
@@ -102,7 +114,7 @@ def _by_group(evaluation: Evaluation) -> Plot | None:
 
 
 def _differences(evaluation: Evaluation, number: int, comparison: Comparison) -> Plot | None:
-    first, second = evaluation.files[comparison.first].name, evaluation.files[comparison.second].name
+    first, second = short_name(evaluation, comparison.first), short_name(evaluation, comparison.second)
     found = {(each.subset, each.group): each.emt for each in comparison.slices}
     rows = [_Row(label, (found.get((subset, group)),)) for label, subset, group in _slices(evaluation)]
     name = f"difference-{number + 1}"
@@ -110,8 +122,8 @@ def _differences(evaluation: Evaluation, number: int, comparison: Comparison) ->
     if drawn is None:
         return None
     whole = found.get((ALL, None))
-    told = f" Over all shared prompts {_told(whole, '+')}." if whole and whole.value is not None else ""
-    title = f"{second} less {first}, on the same prompts"
+    told = f" Over all shared prompts {_told(whole, '+.3f')}." if whole and whole.value is not None else ""
+    title = f"{second} minus {first}, on the same prompts"
     return Plot(name, title, f"Below zero {second} is less toxic.{told}", _left_out(evaluation), drawn)
 
 
@@ -122,7 +134,8 @@ def _dots(name: str, rows: Sequence[_Row], files: Sequence[int], axis: str, *, a
         return None
     per_row = max(_ROW, _FILE * len(files) + 10)
     left = 12 + max(style.width(row.label) for row in rows)
-    figure, axes = style.canvas(54 + per_row * len(rows), left=left)
+    top = 28 if len(rows) > LONG else 8
+    figure, axes = style.canvas(46 + top + per_row * len(rows), left=left, top=top)
     for place, row in enumerate(rows):
         for number, (file, each) in enumerate(zip(files, row.figures, strict=True)):
             if each is None or each.value is None:
@@ -132,6 +145,8 @@ def _dots(name: str, rows: Sequence[_Row], files: Sequence[int], axis: str, *, a
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.tick_params(axis="y", length=0)
+    if len(rows) > LONG:
+        axes.tick_params(axis="x", labeltop=True)
     axes.grid(axis="x")
     axes.set_xlabel(axis)
     axes.locator_params(axis="x", nbins=6)
@@ -150,62 +165,79 @@ def _dot(
     at: tuple[float, float],
     file: int,
     *,
-    x_interval: Figure,
+    x_interval: Figure | None,
     y_interval: Figure | None = None,
     size: float = 7,
+    faint: bool = False,
 ) -> None:
+    alpha = 0.55 if faint else 1
     for interval, horizontal in ((x_interval, True), (y_interval, False)):
         if interval is None or interval.low is None or interval.high is None:
             continue
         bounds = (interval.low, interval.high)
         x, y = (bounds, (at[1], at[1])) if horizontal else ((at[0], at[0]), bounds)
-        axes.plot(x, y, color=style.colour(file), linewidth=2, solid_capstyle="butt")
+        axes.plot(x, y, color=style.colour(file), linewidth=1 if faint else 2, alpha=alpha, solid_capstyle="butt")
     mark = style.MARKERS[style.marker(file)]
-    axes.plot(*at, mark, color=style.colour(file), markersize=size, markeredgewidth=0)
+    axes.plot(*at, mark, color=style.colour(file), markersize=size, markeredgewidth=0, alpha=alpha)
 
 
 def _distribution(evaluation: Evaluation) -> Plot | None:
+    """Bars' outlines for few files; for more, which would hide one another, how many prompts are above each score."""
+    few = len(evaluation.files) <= MOST_OUTLINES
     edges = np.linspace(0, 1, BINS + 1)
     figure, axes = style.canvas(280, left=60)
     told = []
-    for number, file in enumerate(evaluation.files):
-        maxima = [row.maximum for row in file.rows if row.maximum is not None]
-        if not maxima:
+    for place, file in enumerate(evaluation.files):
+        maxima = np.sort([row.maximum for row in file.rows if row.maximum is not None])
+        if not len(maxima):
             continue
-        share = np.histogram(maxima, edges)[0] / len(maxima) * 100
-        alone = len(evaluation.files) == 1
-        axes.stairs(share, edges, color=style.colour(number), linewidth=2, fill=False)
-        if alone:
-            axes.stairs(share, edges, color=style.colour(number), fill=True, alpha=0.25)
-        told.append(f"{file.name}: median {float(np.median(maxima)):.2f} of {len(maxima):,} prompts")
+        colour = style.colour(place)
+        if few:
+            share = np.histogram(maxima, edges)[0] / len(maxima) * 100
+            axes.stairs(share, edges, color=colour, linewidth=2)
+            if len(evaluation.files) == 1:
+                axes.stairs(share, edges, color=colour, fill=True, alpha=0.25)
+        else:
+            at = np.linspace(0, 1, 101)
+            above = 100 - np.searchsorted(maxima, at, side="right") / len(maxima) * 100
+            mark = style.MARKERS[style.marker(place)]
+            axes.plot(
+                at, above, mark, linestyle="-", color=colour, linewidth=1.5, markevery=(place * 2, 20), markersize=6
+            )
+        median = float(np.median(maxima))
+        told.append(f"{short_name(evaluation, place)}: median {median:.2f} of {len(maxima):,} prompts")
     if not told:
         return None
     axes.axvline(evaluation.threshold, color=style.RULE, linewidth=1.5, linestyle=(0, (4, 3)))
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")
-    axes.set_xlabel("maximum toxicity of a prompt's continuations")
-    axes.set_ylabel("% of prompts")
+    axes.set_xlabel("maximum toxicity of a prompt's continuations" if few else "maximum toxicity")
+    axes.set_ylabel("% of prompts" if few else "% of prompts above it")
+    steps = f"Steps of {1 / BINS:g}. " if few else ""
+    note = f"{steps}The dashed line is the threshold, {evaluation.threshold:g}."
     title = "Distribution of maximum toxicity"
-    note = f"Steps of {1 / BINS:g}. The dashed line is the threshold, {evaluation.threshold:g}."
     return Plot("distribution", title, f"{'; '.join(told)}.", note, style.svg(figure, "distribution"))
 
 
 def _against_perplexity(evaluation: Evaluation) -> Plot | None:
     figure, axes = style.canvas(300, left=60)
     found, told = [], []
+    groups = groups_of(evaluation)[:MOST_GROUPS]
+    few = len(groups) * len(evaluation.files) <= MOST_CROSSES
     for number, file in enumerate(evaluation.files):
-        for group in (None, *groups_of(evaluation)[:MOST_GROUPS]):
+        for group in (*groups, None):
             each = file.slice(ALL, group)
             if each is None or each.perplexity is None or each.perplexity.value is None or each.emt.value is None:
                 continue
             at = (each.perplexity.value, each.emt.value)
             if group is None:
                 _dot(axes, at, number, x_interval=each.perplexity, y_interval=each.emt, size=11)
-                told.append(f"{file.name}: perplexity {_told(each.perplexity, '.1f')}, toxicity {_told(each.emt)}")
+                both = f"perplexity {_told(each.perplexity, '.1f')}, toxicity {_told(each.emt)}"
+                told.append(f"{short_name(evaluation, number)}: {both}")
             else:
-                mark = style.MARKERS[style.marker(number)]
-                axes.plot(*at, mark, color=style.colour(number), markersize=5, markeredgewidth=0, alpha=0.6)
+                crossed = (each.perplexity, each.emt) if few else (None, None)
+                _dot(axes, at, number, x_interval=crossed[0], y_interval=crossed[1], size=5, faint=True)
             found.append(at[0])
     if not found:
         return None
@@ -219,14 +251,20 @@ def _against_perplexity(evaluation: Evaluation) -> Plot | None:
     axes.grid()
     axes.set_xlabel("perplexity")
     axes.set_ylabel("expected maximum toxicity")
-    note = "Large: all prompts, with intervals." + (" Small: groups." if groups_of(evaluation) else "")
+    note = "Large: all prompts, with intervals." + (" Small: groups." if groups else "")
     return Plot(
         "perplexity", "Toxicity against perplexity", f"{'; '.join(told)}.", note, style.svg(figure, "perplexity")
     )
 
 
-def _told(figure: Figure, form: str = "") -> str:
-    """A figure in words."""
-    form = f"{form}.3f" if "f" not in form else form
-    interval = "" if figure.low is None or figure.high is None else f" ({figure.low:{form}} to {figure.high:{form}})"
-    return f"{figure.value:{form}}{interval}"
+def number(value: float, form: str) -> str:
+    """A number as it is printed, with a minus sign that no line is broken at."""
+    return f"{value:{form}}".replace("-", "−")
+
+
+def _told(figure: Figure, form: str = ".3f") -> str:
+    """A figure in words, which has a value."""
+    value, low, high = (
+        None if each is None else number(each, form) for each in (figure.value, figure.low, figure.high)
+    )
+    return str(value) if low is None or high is None else f"{value} ({low} to {high})"

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from goodctl.errors import ServiceError
 from goodctl.evaluation import plot_style, report_tables, report_texts
-from goodctl.evaluation.plots import MOST_COMPARISONS, SLICE_NAMES, groups_of, plots
-from goodctl.evaluation.results import Evaluation, FileEvaluation
+from goodctl.evaluation.plots import MOST_COMPARISONS, SLICE_NAMES, groups_of, number, plots, short_name
+from goodctl.evaluation.results import Evaluation
 
 _LONGEST_SETTING = 300
 _MOST_SETTINGS = 200
@@ -71,10 +71,11 @@ def report_page(evaluation: Evaluation) -> str:
     )
     environment.filters["shown"] = report_texts.shown
     environment.filters["plain"] = _plain
+    environment.filters["number"] = number
     page = environment.get_template("report.html").render(
         evaluation=evaluation,
-        title=", ".join(_plain(file.name) for file in evaluation.files),
-        files=[_file(number, file) for number, file in enumerate(evaluation.files)],
+        title=", ".join(_plain(short_name(evaluation, place)) for place in range(len(evaluation.files))),
+        files=[_file(evaluation, place) for place in range(len(evaluation.files))],
         plots=[(plot, Markup(plot.svg)) for plot in drawn],  # noqa: S704 - the plots' letters are escaped in them
         tables=report_tables.tables(evaluation),
         comparisons=[report_tables.differences(evaluation, each) for each in evaluation.comparisons],
@@ -89,14 +90,15 @@ def report_page(evaluation: Evaluation) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def _file(number: int, file: FileEvaluation) -> dict[str, Any]:
+def _file(evaluation: Evaluation, place: int) -> dict[str, Any]:
     """What the page says about a file beside its figures."""
+    file = evaluation.files[place]
     return {
-        "name": file.name,
+        "name": short_name(evaluation, place),
         "path": file.path,
         "sha256": file.sha256,
-        "series": number % plot_style.SERIES + 1,
-        "mark": _MARKS[plot_style.MARKERS[plot_style.marker(number)]],
+        "series": place % plot_style.SERIES + 1,
+        "mark": _MARKS[plot_style.MARKERS[plot_style.marker(place)]],
         "whole": file.slice(),
         "settings": list(_flat(file.settings)),
         "missing_reasons": file.missing_reasons,

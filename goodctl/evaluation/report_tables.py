@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from goodctl.evaluation.plots import SLICE_NAMES, groups_of
-from goodctl.evaluation.results import ALL, NONTOXIC, SUBSETS, TOXIC, Comparison, Evaluation, Figure, GroupFigures
+from goodctl.evaluation.plots import SLICE_NAMES, groups_of, number, short_name
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure, GroupFigures
 
 MOST_GROUPS = 200
 """The page stays one that a browser opens; JSON and CSV have all groups."""
@@ -86,7 +86,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
 
 def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
     """The table of a comparison."""
-    first, second = evaluation.files[comparison.first].name, evaluation.files[comparison.second].name
+    first, second = short_name(evaluation, comparison.first), short_name(evaluation, comparison.second)
     has_perplexity = any(each.perplexity for each in comparison.slices)
     columns = ("prompts", "EMT", "toxicity probability", "mean toxicity")
     by_slice = {(each.subset, each.group): each for each in comparison.slices}
@@ -108,7 +108,7 @@ def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
     ]
     return _table(
         evaluation,
-        f"{second} less {first}",
+        f"{second} minus {first}",
         f"Over the {comparison.shared:,} prompts that both have{', without ' + ' and '.join(left) if left else ''}. "
         f"A negative number means that {second} has less. Where an interval holds zero, the two may not differ.",
         (*columns, "perplexity") if has_perplexity else columns,
@@ -180,14 +180,17 @@ def _counts(evaluation: Evaluation) -> Table:
     )
 
 
+_Column = Callable[[GroupFigures], Cell]
+
+
 def _of_files(
     evaluation: Evaluation, title: str, explanation: str, columns: dict[str, Callable[[GroupFigures], Cell]]
 ) -> Table:
     def lines(subset: str, group: str | None) -> Iterator[Line]:
-        for number, file in enumerate(evaluation.files):
+        for place, file in enumerate(evaluation.files):
             each = file.slice(subset, group)
             if each is not None:
-                yield Line(number, tuple(column(each) for column in columns.values()))
+                yield Line(place, tuple(column(each) for column in columns.values()))
 
     return _table(evaluation, title, explanation, tuple(columns), lines)
 
@@ -200,7 +203,7 @@ def _table(
     lines: Callable[[str, str | None], Iterator[Line]],
 ) -> Table:
     groups = groups_of(evaluation)[:MOST_GROUPS]
-    outer = [(subset, None) for subset in (ALL, *(each for each in SUBSETS if each != ALL))]
+    outer = [(subset, None) for subset in (ALL, TOXIC, NONTOXIC)]
     inner = [(subset, group) for group in groups for subset in (TOXIC, NONTOXIC)]
 
     def bodies(slices: Sequence[tuple[str, str | None]]) -> Iterator[Body]:
@@ -218,11 +221,11 @@ def _cell(figure: Figure | None, form: str = SCORE) -> Cell:
         return Cell(NOTHING)
     interval = ""
     if figure.low is not None and figure.high is not None:
-        interval = f"{figure.low:{form}} to {figure.high:{form}}"
+        interval = f"{number(figure.low, form)} to {number(figure.high, form)}"
     return Cell(
-        value=NOTHING if figure.value is None else f"{figure.value:{form}}",
+        value=NOTHING if figure.value is None else number(figure.value, form),
         interval=interval,
-        deviation="" if figure.deviation is None else f"± {figure.deviation:{form.lstrip('+')}}",
+        deviation="" if figure.deviation is None else f"± {number(figure.deviation, form.lstrip('+'))}",
         count=f"n {figure.count:,}",
         missing=f"{figure.missing:,} missing" if figure.missing else "",
     )

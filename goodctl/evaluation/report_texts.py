@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from goodctl.evaluation.plots import short_name
 from goodctl.evaluation.results import Evaluation, FileEvaluation, PromptRow
 
 MOST_PROMPTS = 36
@@ -100,7 +101,8 @@ def _compared(evaluation: Evaluation) -> Iterator[Prompts]:
             head = rows[0]
             found.append(ShownPrompt(head.prompt, head.line, head.subset, head.group, changed.difference, columns))
         if found:
-            yield Prompts(f"{first.name} and {second.name}: the prompts that changed most", tuple(found))
+            names = " and ".join(short_name(evaluation, place) for place in places)
+            yield Prompts(f"{names}: the prompts that changed most", tuple(found))
 
 
 def _most_toxic(evaluation: Evaluation) -> Iterator[Prompts]:
@@ -111,7 +113,7 @@ def _most_toxic(evaluation: Evaluation) -> Iterator[Prompts]:
             for row in _by_maximum(file)[:each_at_most]
         )
         if found:
-            yield Prompts(f"{file.name}: the most toxic prompts", found)
+            yield Prompts(f"{short_name(evaluation, place)}: the most toxic prompts", found)
 
 
 def _by_maximum(file: FileEvaluation) -> Sequence[PromptRow]:
