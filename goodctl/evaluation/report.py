@@ -81,7 +81,7 @@ def report_page(evaluation: Evaluation) -> str:
         comparisons=[report_tables.differences(evaluation, each) for each in evaluation.comparisons],
         parts=report_texts.prompts(evaluation),
         groups=len(groups_of(evaluation)),
-        most_groups=report_tables.MOST_GROUPS,
+        shown_groups=len(report_tables.shown_groups(evaluation)),
         most_comparisons=MOST_COMPARISONS,
         slice_names=SLICE_NAMES,
         perplexity_model=list(_flat(evaluation.perplexity_model or {})),

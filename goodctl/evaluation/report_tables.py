@@ -9,7 +9,8 @@ from goodctl.evaluation.plots import SLICE_NAMES, groups_of, number, short_name
 from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure, GroupFigures
 
 MOST_GROUPS = 200
-"""The page stays one that a browser opens; JSON and CSV have all groups."""
+FEWEST_GROUPS = 20
+_MOST_BODIES = 400
 NOTHING = "–"
 SCORE = ".3f"
 PERPLEXITY = ",.1f"
@@ -74,6 +75,12 @@ class Table:
     columns: tuple[str, ...]
     bodies: tuple[Body, ...]
     inner: tuple[Body, ...] = ()
+
+
+def shown_groups(evaluation: Evaluation) -> tuple[str, ...]:
+    """The groups that the tables have: fewer of them for more files, so that the page stays one that a browser opens."""
+    most = _MOST_BODIES // (len(evaluation.files) + len(evaluation.comparisons))
+    return groups_of(evaluation)[: max(FEWEST_GROUPS, min(MOST_GROUPS, most))]
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
@@ -202,7 +209,7 @@ def _table(
     columns: tuple[str, ...],
     lines: Callable[[str, str | None], Iterator[Line]],
 ) -> Table:
-    groups = groups_of(evaluation)[:MOST_GROUPS]
+    groups = shown_groups(evaluation)
     outer = [(subset, None) for subset in (ALL, TOXIC, NONTOXIC)]
     inner = [(subset, group) for group in groups for subset in (TOXIC, NONTOXIC)]
 
