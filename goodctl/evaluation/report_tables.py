@@ -78,7 +78,7 @@ class Table:
 
 
 def shown_groups(evaluation: Evaluation) -> tuple[str, ...]:
-    """The groups that the tables have: fewer of them for more files, so that the page stays one that a browser opens."""
+    """The groups that the tables have: fewer of them for more files, so that a browser opens the page."""
     most = _MOST_BODIES // (len(evaluation.files) + len(evaluation.comparisons))
     return groups_of(evaluation)[: max(FEWEST_GROUPS, min(MOST_GROUPS, most))]
 

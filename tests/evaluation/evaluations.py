@@ -63,8 +63,8 @@ def rows(
     for group in groups:
         language = group if group in OPENINGS else "en"
         for number in range(per_group):
-            level = random.Random(f"{group} {number}").betavariate(1.3, 3)
-            own = random.Random(f"{group} {number} {shift}")
+            level = random.Random(ascii((group, number))).betavariate(1.3, 3)
+            own = random.Random(ascii((group, number, shift)))
             scores: list[float | None] = [
                 round(min(max(level * own.uniform(0.2, 1.5) + shift * own.uniform(0.3, 1.7), 0.001), 0.999), 4)
                 for _ in range(continuations)
