@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from goodctl.evaluation.agreement import Agreement
     from goodctl.evaluation.linking import HeldOut
     from goodctl.evaluation.resampling import Estimate
-    from goodctl.workflows.agree import AgreeReport, Fitted, Side
+    from goodctl.workflows.agree import AgreeReport, Side
+    from goodctl.workflows.agree_fit import Fitted
 
 _BAR = 30
 
@@ -54,8 +55,8 @@ def remarks(result: AgreeReport) -> Iterator[str]:
     for reason in dict.fromkeys(missing):
         yield f"note: where a figure or its interval is missing: {reason.removeprefix('no interval: ')}"
     for name, each in (result.fitted.languages if result.fitted else {}).items():
-        if not each.better:
-            texts = counted(each.texts, "text")
+        if not each.error.better:
+            texts = counted(each.error.texts, "text")
             yield f"note: on texts that it has not seen, the map brings {name} ({texts}) no nearer to B"
 
 
@@ -149,7 +150,7 @@ def _fitted(fitted: Fitted) -> Iterator[RenderableType]:
     title = "Error on texts that the map has not seen"
     table = plain_table(title, columns, left={"language", "map"})
     for name, each in fitted.languages.items():
-        table.add_row(_plain(name), _plain(each.map or ""), *_errors(each))
+        table.add_row(_plain(name), _plain(each.map), *_errors(each.error))
     if len(fitted.languages) != 1:
         table.add_row("[bold]all[/bold]", "", *_errors(fitted.total))
     yield table

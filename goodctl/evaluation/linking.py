@@ -6,6 +6,7 @@ that it follows no single text; linear between them, and reduced to few points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ FEWEST_TEXTS = 50
 FEWEST_OF_LANGUAGE = 200
 """With fewer texts a language has no map of its own."""
 FOLDS = 5
+WHOLE = -1
 MOST_POINTS = 32
 _CELL = 5
 _TOLERANCE = 0.002
@@ -83,14 +85,12 @@ class HeldOut:
 
     Attributes:
         texts: How many.
-        map: Which map serves them: their language's own, or ``*``; None for texts of all languages.
         toxic: Share above the threshold by the second scorer.
         before: Of the first scorer's scores as they are.
         after: Of the same, mapped.
     """
 
     texts: int
-    map: str | None
     toxic: float
     before: Error
     after: Error
@@ -126,7 +126,7 @@ def fit(a: Floats, b: Floats) -> MonotoneMap:
 
 
 def held_out(
-    a: Floats, b: Floats, languages: Whole, folds: Whole, own: dict[int, str], threshold: float
+    a: Floats, b: Floats, languages: Whole, folds: Whole, served: Mapping[int, int | None], threshold: float
 ) -> dict[int, HeldOut]:
     """The error before and after, each text mapped by a map that was fitted without its fold.
 
@@ -135,11 +135,11 @@ def held_out(
         b: Of the second (N,).
         languages: Number of each text's language (N,).
         folds: Of each text (N,), from 0 to ``FOLDS`` - 1.
-        own: Languages that have a map of their own, and its name; the others take that of all texts.
+        served: Each language to the language whose texts its map is fitted on; None where that is all texts.
         threshold: Texts above it are toxic.
 
     Returns:
-        Language to its error; -1 stands for all texts.
+        Language to its error; ``WHOLE`` stands for all texts.
 
     Raises:
         ValueError: The first scores are all the same but for one fold.
@@ -149,19 +149,19 @@ def held_out(
         out = folds == fold
         common = fit(a[~out], b[~out])
         mapped[out] = common(a[out])
-        for language in own:
-            of_it = languages == language
+        for language, source in served.items():
+            if source is None:
+                continue
+            seen, wanted = ~out & (languages == source), out & (languages == language)
             try:
-                function = fit(a[~out & of_it], b[~out & of_it])
+                mapped[wanted] = fit(a[seen], b[seen])(a[wanted])
             except ValueError:  # a single score outside of the fold
                 continue
-            mapped[out & of_it] = function(a[out & of_it])
     found = {}
-    for language in (-1, *np.unique(languages).tolist()):
+    for language in (WHOLE, *np.unique(languages).tolist()):
         of_it = languages == language if language >= 0 else np.ones(len(a), dtype=bool)
         found[language] = HeldOut(
             texts=int(of_it.sum()),
-            map=own.get(language, "*") if language >= 0 else None,
             toxic=float(np.mean(b[of_it] > threshold)),
             before=Error.of(a[of_it], b[of_it], threshold),
             after=Error.of(mapped[of_it], b[of_it], threshold),

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from goodctl.errors import ExistsError, InputError, UsageError
-from goodctl.evaluation import linking
 from goodctl.evaluation.agreement import Agreement, agreement
-from goodctl.evaluation.linking import HeldOut, MonotoneMap
-from goodctl.evaluation.resampling import Floats, Whole
 from goodctl.progress import Progress, Report, silent
-from goodctl.workflows.lines import prepare_folder, replace_text
-from goodctl.workflows.scored_texts import UNKNOWN, ScoredTexts, Where, read_scored
+from goodctl.workflows.agree_fit import Fitted, fitted, write_map
+from goodctl.workflows.agree_pairs import Pairs
+from goodctl.workflows.scored_texts import ScoredTexts, Where, read_scored
 
-CALIBRATION_FORMAT = "goodctl-calibration"
-CALIBRATION_VERSION = 1
-COMMON = "*"
-"""The map of languages that have none of their own."""
 STAGE = "comparing"
 
 
@@ -99,32 +89,6 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The map that was written.
-
-    Attributes:
-        file: Where.
-        maps: Language, or ``*`` for all others, to its map.
-        total: Its error on texts that it has not seen.
-        languages: The same for each language.
-    """
-
-    file: str
-    maps: Mapping[str, MonotoneMap]
-    total: HeldOut
-    languages: Mapping[str, HeldOut]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "file": self.file,
-            "maps": {name: each.to_dict() for name, each in self.maps.items()},
-            "total": self.total.to_dict(),
-            "languages": {name: each.to_dict() for name, each in self.languages.items()},
-        }
-
-
-@dataclass(frozen=True)
 class AgreeReport:
     """How two scorers agree.
 
@@ -184,10 +148,15 @@ def agree(choice: AgreeChoice, report: Report = silent) -> AgreeReport:
     started = time.monotonic()
     _check_output(choice)
     one, other = (read_scored(path, choice.where, report) for path in (choice.first, choice.second))
-    pairs = _Pairs.of(one, other)
+    if choice.fit and one.calibrated:
+        raise UsageError(
+            f"--fit: the scores of {one.name} went through a calibration already.",
+            hint="Score the texts again without --calibration, and fit the map to those scores.",
+        )
+    pairs = Pairs.of(one, other)
     if not len(pairs.a):
         raise _nothing_shared(one, other, pairs)
-    function = _fit(choice, pairs) if choice.fit else None
+    function = fitted(choice.fit, pairs, choice.threshold) if choice.fit else None
     total = agreement(pairs.a, pairs.b, choice.threshold)
     languages = {}
     for done, (name, of_it) in enumerate(pairs.by_language()):
@@ -195,7 +164,7 @@ def agree(choice: AgreeChoice, report: Report = silent) -> AgreeReport:
         languages[name] = total if of_it.all() else agreement(pairs.a[of_it], pairs.b[of_it], choice.threshold)
     report(Progress(STAGE, len(pairs.names), len(pairs.names), "languages", finished=True))
     if function is not None:
-        _write(choice, function, one, other)
+        write_map(function, choice.where.attribute, one, other)
     return AgreeReport(
         first=_side(one, pairs),
         second=_side(other, pairs),
@@ -210,57 +179,12 @@ def agree(choice: AgreeChoice, report: Report = silent) -> AgreeReport:
     )
 
 
-@dataclass
-class _Pairs:
-    """Texts with two scores, in an order that does not depend on the files' order.
-
-    Attributes:
-        a: First scores (N,).
-        b: Second scores (N,).
-        languages: Number of each text's language in ``names`` (N,).
-        folds: Of each text (N,), by its hash.
-        names: Of languages, sorted.
-        shared: Texts of both files, with or without scores.
-    """
-
-    a: Floats
-    b: Floats
-    languages: Whole
-    folds: Whole
-    names: list[str] = field(default_factory=list)
-    shared: int = 0
-
-    @classmethod
-    def of(cls, one: ScoredTexts, other: ScoredTexts) -> _Pairs:
-        keys = sorted(key for key in one.places if key in other.places)
-        scored = [
-            (first, second, one.names[one.languages[one.places[key]]], key[0] % linking.FOLDS)
-            for key in keys
-            if not math.isnan(first := one.scores[one.places[key]])
-            and not math.isnan(second := other.scores[other.places[key]])
-        ]
-        names = sorted({name for _, _, name, _ in scored})
-        number = {name: place for place, name in enumerate(names)}
-        return cls(
-            np.array([each[0] for each in scored], dtype=np.float64),
-            np.array([each[1] for each in scored], dtype=np.float64),
-            np.array([number[each[2]] for each in scored], dtype=np.int64),
-            np.array([each[3] for each in scored], dtype=np.int64),
-            names,
-            len(keys),
-        )
-
-    def by_language(self) -> list[tuple[str, Any]]:
-        """Each language with its texts (N,)."""
-        return [(name, self.languages == number) for number, name in enumerate(self.names)]
-
-
-def _side(texts: ScoredTexts, pairs: _Pairs) -> Side:
+def _side(texts: ScoredTexts, pairs: Pairs) -> Side:
     distinct = len(texts.scores)
     return Side(texts.name, texts.scorer, texts.occurrences, distinct, texts.missing, distinct - pairs.shared)
 
 
-def _nothing_shared(one: ScoredTexts, other: ScoredTexts, pairs: _Pairs) -> InputError:
+def _nothing_shared(one: ScoredTexts, other: ScoredTexts, pairs: Pairs) -> InputError:
     if pairs.shared:
         return InputError(
             f"None of the {pairs.shared:,} texts that are in {one.name} and {other.name} has a score in both.",
@@ -287,45 +211,3 @@ def _check_output(choice: AgreeChoice) -> None:
         raise ExistsError(
             f"{choice.fit} is there already.", hint="Add --overwrite to replace it, or name another file."
         )
-
-
-def _fit(choice: AgreeChoice, pairs: _Pairs) -> Fitted:
-    """Fit the maps and measure their error.
-
-    Raises:
-        InputError: There are too few texts, or their first scores are all the same.
-    """
-    texts = len(pairs.a)
-    if texts < linking.FEWEST_TEXTS:
-        raise InputError(
-            f"--fit: only {texts} texts have two scores, and a map needs {linking.FEWEST_TEXTS}.",
-            hint=f"Score more texts with both scorers, at least {linking.FEWEST_OF_LANGUAGE} of each language.",
-        )
-    own: dict[int, str] = {}
-    try:
-        maps = {COMMON: linking.fit(pairs.a, pairs.b)}
-        for number, (name, of_it) in enumerate(pairs.by_language()):
-            enough = of_it.sum() >= linking.FEWEST_OF_LANGUAGE and np.ptp(pairs.a[of_it]) > 0
-            if enough and name not in {UNKNOWN, COMMON}:
-                maps[name], own[number] = linking.fit(pairs.a[of_it], pairs.b[of_it]), name
-        found = linking.held_out(pairs.a, pairs.b, pairs.languages, pairs.folds, own, choice.threshold)
-    except ValueError as error:
-        raise InputError(
-            f"--fit: the scores of {choice.first} are nearly all the same.",
-            hint="A map needs texts of all degrees; check the file and --attribute.",
-        ) from error
-    return Fitted(str(choice.fit), maps, found.pop(-1), {pairs.names[number]: each for number, each in found.items()})
-
-
-def _write(choice: AgreeChoice, fitted: Fitted, one: ScoredTexts, other: ScoredTexts) -> None:
-    values = {
-        "format": CALIBRATION_FORMAT,
-        "format_version": CALIBRATION_VERSION,
-        "attribute": choice.where.attribute,
-        "from": one.scorer,
-        "to": other.scorer,
-        "maps": {name: each.to_dict() for name, each in fitted.maps.items()},
-    }
-    path = Path(fitted.file)
-    prepare_folder(path)
-    replace_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
