@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import datastore, generate, perplexity, score, serve
+from goodctl.cli import agree, datastore, generate, perplexity, score, serve
 from goodctl.cli.output import Output
 from goodctl.errors import GoodctlError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(datastore.app, name="datastore")
 generate.register(app)
 perplexity.register(app)
+agree.register(app)
 score.register(app)
 serve.register(app)
 

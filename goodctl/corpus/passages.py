@@ -44,6 +44,19 @@ class Passages:
     path: tuple[str, ...]
     has_language: bool
 
+    def members(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """What stands beside each text, and the text itself; None where a text is a plain string."""
+        if self.path == (GENERATIONS,) and isinstance(self.columns[GENERATIONS], list):
+            found = self.columns[GENERATIONS]
+        else:
+            found = [_inside(self.columns, self._place)]
+        return tuple(each if isinstance(each, dict) else None for each in found)
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        """Where the object of the text is, or will be: a text inside an object keeps its place there."""
+        return self.path[:-1] if len(self.path) > 1 and self.path[-1] == _TEXT else self.path
+
     def with_members(self, members: Sequence[Mapping[str, Any]], stale: Sequence[str] = ()) -> dict[str, Any]:
         """The record with each text as an object: ``text``, the new members, and those that were there already.
 
@@ -55,11 +68,8 @@ class Passages:
             olds = [old if isinstance(old, dict) else {} for old in self.columns[GENERATIONS]]
             each = zip(self.texts, members, olds, strict=True)
             return {**self.columns, GENERATIONS: [_member(text, new, old, stale) for text, new, old in each]}
-        # The text of an object keeps its place there, and the object gets the members.
-        place = self.path[:-1] if len(self.path) > 1 and self.path[-1] == _TEXT else self.path
-        (text,), (new,) = self.texts, members
-        old = _inside(self.columns, place)
-        return _replaced(self.columns, place, _member(text, new, old if isinstance(old, dict) else {}, stale))
+        (text,), (new,), (old,) = self.texts, members, self.members()
+        return _replaced(self.columns, self._place, _member(text, new, old or {}, stale))
 
 
 def _member(text: str, new: Mapping[str, Any], old: Mapping[str, Any], stale: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,14 @@ class Tokens:
     dropped: int = 0
 
 
+def beginning(model: LoadedModel) -> int | None:
+    """The token that begins a text, whether or not the tokenizer writes it; None where a model has none."""
+    for known in (model.tokenizer.bos_token_id, getattr(model.model.config, "bos_token_id", None)):
+        if isinstance(known, int) and 0 <= known < model.vocabulary:  # a default may be of a larger model
+            return known
+    return None
+
+
 @dataclass(frozen=True)
 class Prompting:
     """How a model reads prompts.
@@ -64,7 +72,7 @@ class Prompting:
         ids = tokenizer([prompt.text], add_special_tokens=True, return_attention_mask=False, verbose=False)[
             "input_ids"
         ][0]
-        bos = self._bos()
+        bos = beginning(self.model)
         if not ids:
             return Tokens(() if bos is None else (bos,))
         room = len(ids) if self.window is None else self.window - self.max_new_tokens
@@ -73,12 +81,6 @@ class Prompting:
         head = (ids[0],) if ids[0] == bos and room > 1 else ()
         kept = ids[len(ids) - (room - len(head)) :]
         return Tokens((*head, *kept), len(ids) - len(head) - len(kept))
-
-    def _bos(self) -> int | None:
-        for known in (self.model.tokenizer.bos_token_id, getattr(self.model.model.config, "bos_token_id", None)):
-            if isinstance(known, int) and 0 <= known < self.model.vocabulary:  # a default may be of a larger model
-                return known
-        return None
 
     def ends(self) -> frozenset[int]:
         """The tokens that end a text."""
