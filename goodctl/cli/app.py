@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import datastore, generate, perplexity
+from goodctl.cli import datastore, evaluate, generate, perplexity
 from goodctl.cli.output import Output
 from goodctl.errors import GoodctlError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(datastore.app, name="datastore")
 generate.register(app)
 perplexity.register(app)
+evaluate.register(app)
 
 
 def _version(asked: bool) -> None:
