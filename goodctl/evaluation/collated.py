@@ -196,10 +196,10 @@ class _Reading:
 
 def _prompt(place: str, line: Mapping[str, Any]) -> str:
     value = next((line[name] for name in ("prompt", "text") if line.get(name) is not None), None)
-    if isinstance(value, dict):
-        value = value.get("text")
     if value is None and "prompt" in line:
         return ""
+    if isinstance(value, dict):
+        value = value.get("text")
     if isinstance(value, str):
         return value
     what = "no prompt" if value is None else f"the prompt is no text but {_kind(value)}"
