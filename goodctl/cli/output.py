@@ -69,6 +69,10 @@ class Output:
         """Print an error and its hint; with ``--json`` also as an object on stdout."""
         if self.as_json:
             self.result(error.to_dict())
+        self.failure(error)
+
+    def failure(self, error: GoodctlError) -> None:
+        """Print an error to stderr alone: of a command that has a result all the same, which says it too."""
         self.stderr.print(f"[bold red]Error:[/bold red] {escape(visible(error.message))}")
         if error.hint:
             self.stderr.print(f"[dim]Hint:[/dim]  {escape(visible(error.hint))}")

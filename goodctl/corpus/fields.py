@@ -43,7 +43,7 @@ class Fields:
             _check_encodable(value, "the text", source, record)
             text, language = value, self.default_language
         elif isinstance(value, dict):
-            text, language = self._text(source, record, value), self._language(source, record, value)
+            text, language = self._text(source, record, value), self.language_in(source, record, value)
         else:
             raise InputError(
                 f"{position(source, record)}: the record is {_kind(value)}, not an object or a string",
@@ -58,6 +58,23 @@ class Fields:
             and isinstance(record.value, dict)
             and _look_up(record.value, self.language) is not _ABSENT
         )
+
+    def language_in(self, source: str, record: Record, value: Mapping[str, object]) -> str:
+        """The language that a record says, else the default.
+
+        Raises:
+            InputError: It is no string.
+        """
+        language = _look_up(value, self.language) if self.language is not None else None
+        if language is None or language is _ABSENT:
+            return self.default_language
+        if not isinstance(language, str):
+            raise InputError(
+                f"{position(source, record)}: language field {self.language!r} is {_kind(language)}, not a string",
+                hint="Pass --language-field NAME with a field of language codes, or leave the option out.",
+            )
+        _check_encodable(language, f"language field {self.language!r}", source, record)
+        return language.strip() or self.default_language
 
     def needed_columns(self, columns: Iterable[str]) -> list[str]:
         """Those of a table's columns from which the text and the language are taken."""
@@ -97,18 +114,6 @@ class Fields:
             )
         _check_encodable(text, f"field {self.text!r}", source, record)
         return text
-
-    def _language(self, source: str, record: Record, value: Mapping[str, object]) -> str:
-        language = _look_up(value, self.language) if self.language is not None else None
-        if language is None or language is _ABSENT:
-            return self.default_language
-        if not isinstance(language, str):
-            raise InputError(
-                f"{position(source, record)}: language field {self.language!r} is {_kind(language)}, not a string",
-                hint="Pass --language-field NAME with a field of language codes, or leave the option out.",
-            )
-        _check_encodable(language, f"language field {self.language!r}", source, record)
-        return language.strip() or self.default_language
 
     def _missing(self, place: str, columns: Mapping[str, bool]) -> InputError:
         listed = ", ".join(list(columns)[:_LISTED_FIELDS]) or "none"

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from goodctl.corpus.fields import Fields
-from goodctl.corpus.file_reading import FileReading
-from goodctl.corpus.inputs import CorpusFile, resolve_inputs
-from goodctl.corpus.parquet import ParquetReading
-from goodctl.corpus.reading import Reading
 from goodctl.corpus.record import Record, position
+from goodctl.corpus.whole_records import WholeFields, check_json, one_file, open_whole, whole_records
 from goodctl.errors import InputError, UsageError
 
 _PROMPT = "prompt"
@@ -82,16 +74,12 @@ def read_prompts(path: str, *, most: int | None = None, field: str | None = None
         )
     if field is not None and not field.strip():
         raise UsageError("The prompt field is empty.", hint="Give --prompt-field a name, or leave it out.")
-    file = _one_file(path)
-    fields = _PromptFields(field)
+    file = one_file(path, of="prompts")
+    fields = WholeFields(field, _SEARCHED)
     try:
-        with closing(_open(file, fields)) as reading:
-            records: Iterable[Record] = reading.records()
-            if file.format.name == "txt":
-                records = _without_empty_end(records)
-            prompts = tuple(
-                _prompt(file.name, number, record, fields) for number, record in enumerate(islice(records, most))
-            )
+        with closing(open_whole(file, fields)) as reading:
+            records = islice(whole_records(file, reading), most)
+            prompts = tuple(_prompt(file.name, number, record, fields) for number, record in enumerate(records))
             sha256 = reading.sha256()
     except InputError as error:
         if error.hint is not None:  # the fields of a corpus are named by another option
@@ -105,79 +93,12 @@ def read_prompts(path: str, *, most: int | None = None, field: str | None = None
     return PromptFile(file.name, sha256, prompts)
 
 
-class _PromptFields(Fields):
-    """The field of the prompt: the one that was named, else the first of those that are searched."""
-
-    def __init__(self, named: str | None) -> None:
-        super().__init__(named or _PROMPT)
-        self._searched = _SEARCHED if named is None else (named,)
-
-    def of(self, columns: Mapping[str, Any]) -> Fields:
-        """The field in a record of these columns."""
-        name = next((name for name in self._searched if name in columns), self.text)
-        return Fields(f"{name}.text" if isinstance(columns.get(name), dict) else name)
-
-    def check_columns(self, place: str, columns: Mapping[str, bool]) -> None:
-        """Decides for one column, now that the table's header is known, and makes sure that it is there."""
-        # Nobody else has this object, and the readers ask for the text's column only after this check.
-        object.__setattr__(self, "text", self.of(columns).text)
-        super().check_columns(place, columns)
-
-    def needed_columns(self, columns: Iterable[str]) -> list[str]:
-        """All of them: a prompt keeps its columns."""
-        return list(columns)
-
-
-def _one_file(path: str) -> CorpusFile:
-    is_folder = os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where a folder above is closed to us
-    if not is_folder and (os.path.lexists(path) or not glob.has_magic(path)):
-        (source,) = resolve_inputs([path])
-        if isinstance(source, CorpusFile):
-            return source
-    what = "a folder" if is_folder else "a pattern" if glob.has_magic(path) else "a hub dataset"
-    raise UsageError(f"{path}: {what}, and one file of prompts is needed", hint="Name one file.")
-
-
-def _open(file: CorpusFile, fields: Fields) -> Reading:
-    if file.format.name == "parquet":
-        return ParquetReading(file, fields)
-    return FileReading(file, fields, hashing=True)
-
-
-def _without_empty_end(records: Iterable[Record]) -> Iterator[Record]:
-    """All but a last line that is empty: it was left there by accident."""
-    held: list[Record] = []
-    for record in records:
-        yield from held
-        held = [] if record.value else [record]
-        if not held:
-            yield record
-
-
-def _prompt(name: str, number: int, record: Record, fields: _PromptFields) -> Prompt:
+def _prompt(name: str, number: int, record: Record, fields: WholeFields) -> Prompt:
     columns: dict[str, Any] = {}
     if isinstance(record.value, dict):
         columns = record.value
-        _check_json(columns, position(name, record))
+        check_json(columns, position(name, record))
     text = fields.of(columns).document(name, record).text
     if _PROMPT not in columns:
         columns = {_PROMPT: text, **columns}
     return Prompt(number, record.number if record.line is None else record.line, text, columns)
-
-
-def _check_json(columns: Mapping[str, object], place: str) -> None:
-    """Makes sure that the output of a generation can have these columns."""
-    for column, value in columns.items():
-        try:
-            json.dumps({column: value}, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{place}: field {column!r} has the lone surrogate U+{ord(error.object[error.start]):04X}, "
-                "which is no text",
-                hint="Write the text again with its characters complete; half of an escaped pair is missing.",
-            ) from error
-        except (TypeError, RecursionError) as error:  # a date in Parquet; brackets in brackets
-            raise InputError(
-                f"{place}: field {column!r} cannot be written as JSON: {error}",
-                hint="Convert it to strings or numbers, or take it out of the file.",
-            ) from error

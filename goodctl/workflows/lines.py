@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import filelock
 
@@ -86,15 +86,31 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         ServiceError: The disk does not take it; the old one stays.
     """
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Write a file bit by bit: it takes its place when the block ends, and not at all where the block raises.
+
+    Raises:
+        ServiceError: The disk does not take it; the old one stays.
+    """
     part = path.with_name(f".{path.name}.part")  # always the same, so that a killed run leaves no second one
     try:
         with part.open("w", encoding="utf-8") as file:
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def prepare_folder(path: Path) -> None:
