@@ -22,6 +22,7 @@ def evaluate(
     precision: o.Precision = "auto",
     trust_remote_code: o.TrustRemoteCode = False,
     csv: e.Csv = None,
+    html: e.Html = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -44,7 +45,7 @@ def evaluate(
 
         judge = ModelChoice(perplexity_model, revision, device, precision, trust_remote_code)
     with writing.measuring(console) as report:
-        outputs = Outputs.prepared(choice.files, csv)
+        outputs = Outputs.prepared(choice.files, csv, html)
         evaluation = work.evaluate(choice, judge, report)
         written = outputs.write(evaluation)
     console.result({**evaluation.to_dict(), "written": list(written)}, *render_evaluate.evaluated(evaluation, written))

@@ -51,6 +51,12 @@ Csv = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--csv", help="Folder for *_toxicity.csv and its kin.", rich_help_panel=OUTPUT, show_default=False),
 ]
+Html = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--html", help="Report page with plots, one file for any browser.", rich_help_panel=OUTPUT, show_default=False
+    ),
+]
 
 
 def share(text: str, option: str) -> float:

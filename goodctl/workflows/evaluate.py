@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from goodctl.errors import InputError, UsageError
 from goodctl.evaluation.collated import Collated, read_collated
@@ -17,6 +17,7 @@ from goodctl.evaluation.fluency import Fluency
 from goodctl.evaluation.results import UNKNOWN, Bootstrap, Comparison, Evaluation, FileEvaluation
 from goodctl.evaluation.slices import Measured
 from goodctl.progress import Progress, Report, silent
+from goodctl.workflows.evaluate_settings import score_command, scored_by, settings_of
 from goodctl.workflows.manifest import now, versions
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most evaluations do without it
@@ -24,9 +25,6 @@ if TYPE_CHECKING:  # torch takes seconds to load, and most evaluations do withou
     from goodctl.workflows.model_choice import ModelChoice
 
 MOST_RESAMPLES = 100_000
-MOST_MANIFEST_BYTES = 2**20
-_SCORING = ("scorer", "attributes", "date")
-"""Members of a manifest of scores that an evaluation repeats."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def evaluate(choice: EvaluateChoice, model: ModelChoice | None = None, report: R
             name=name,
             path=file.name,
             sha256=file.sha256,
-            settings=_settings(file.path),
+            settings=settings_of(file.path),
             slices=tuple(each.slices(choice.bootstrap)),
             rows=tuple(each.rows),
             missing_reasons=file.reasons,
@@ -144,12 +142,10 @@ def _check_missing(file: Collated, most: float) -> None:
     if missing <= most * whole:
         return
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.lacking.items())
-    scorer = _settings(file.path).get("scorer", {})
-    name = scorer.get("scorer", "NAME") if isinstance(scorer, Mapping) else "NAME"
     raise InputError(
         f"{file.name}: {missing:,} of {whole:,} scores are missing ({missing / whole:.2%}, more than --max-missing "
         f"{100 * most:g}%): {reasons}.",
-        hint=f"Have the rest scored: goodctl score GENERATIONS --scorer {name} --out {file.name}",
+        hint=f"Have the rest scored: {score_command(file.path, file.name)}",
     )
 
 
@@ -169,20 +165,6 @@ def _measured(file: Collated, fluency: Fluency | None, threshold: float) -> Meas
     return Measured.of(rows, threshold, fluency)
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """What the manifest of scores beside a file says; nothing where there is none that can be read."""
-    manifest = path.with_name(f"{path.name}.manifest.json")
-    try:
-        if manifest.stat().st_size > MOST_MANIFEST_BYTES:
-            return {}
-        stored = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(stored, dict) or stored.get("format") != "goodctl-scores":
-        return {}
-    return {name: stored[name] for name in _SCORING if name in stored}
-
-
 def _notes(
     files: Sequence[FileEvaluation], comparisons: Sequence[Comparison], judge: PerplexityModel | None
 ) -> Iterator[str]:
@@ -196,14 +178,8 @@ def _notes(
     for each in comparisons:
         if not each.shared:
             yield f"{files[each.first].name} and {files[each.second].name} have no prompt in common."
-    scorers = {json.dumps(_compared(file.settings), sort_keys=True) for file in files}
+    scorers = {json.dumps(scored_by(file.settings), sort_keys=True) for file in files}
     if len(scorers) > 1:
         yield "The files were not scored by the same scorer: their differences are the scorers' too."
     if judge is not None and judge.dropped:
         yield f"{judge.dropped:,} prompts were cut at their beginning for the perplexity: the model's window ends."
-
-
-def _compared(settings: Mapping[str, Any]) -> Any:
-    """What decides scores; a scorer's name alone does not, since it may be a path."""
-    scorer = settings.get("scorer")
-    return {**scorer, "scorer": None} if isinstance(scorer, Mapping) and scorer.get("details") else scorer

@@ -42,7 +42,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_figures_and_differences(folder: Path) -> None:
-    ended = run("evaluate", "base.jsonl", "steered.jsonl", "--group-by", "lang", "--csv", "out", cwd=folder)
+    ended = run(
+        "evaluate", "base.jsonl", "steered.jsonl", "--group-by", "lang", "--csv", "out", "--html", "r.html", cwd=folder
+    )
     shown = ended.stdout
     assert "base.jsonl: 12 prompts, 24 continuations" in shown
     assert "steered.jsonl less base.jsonl on the 12 prompts that both have" in shown
@@ -50,6 +52,8 @@ def test_figures_and_differences(folder: Path) -> None:
     assert "-0.500 [-0.500 -0.500]" in shown
     assert "[] is a 95% interval over prompts (2,000 resamples)" in shown
     assert "Wrote out/steered_toxicity_groupby.csv" in shown
+    assert "Wrote r.html" in shown
+    assert (folder / "r.html").read_text().startswith("<!DOCTYPE html>")
     found = json.loads(run("evaluate", "base.jsonl", "--json", "-q", cwd=folder).stdout)
     slices = {each["subset"]: each for each in found["files"][0]["slices"]}
     assert slices["toxic"]["prompts"] == 5
@@ -88,6 +92,7 @@ def test_perplexity_and_no_torch_without_it(folder: Path, tiny: str) -> None:
         (["base.jsonl", "--bootstrap", "3"], 2, "usage", "--bootstrap 3"),
         (["base.jsonl", "--seed", "-1"], 2, "usage", "--seed -1"),
         (["base.jsonl", "--csv", "steered.jsonl"], 2, "usage", "--csv steered.jsonl is a file"),
+        (["base.jsonl", "--html", "steered.jsonl"], 2, "usage", "--html steered.jsonl is no .html file"),
         (["base.jsonl", "twin/base.jsonl", "--csv", "out"], 2, "usage", "would both give base_toxicity.csv"),
         (["base.jsonl", "--perplexity-model", "./nosuch"], 3, "not_found", "nosuch"),
     ],

@@ -27,7 +27,8 @@ def test_intervals_are_those_of_scipy_but_for_the_draws() -> None:
         rng=np.random.default_rng(1),
     ).confidence_interval
     assert found.value == pytest.approx(sums.sum() / sizes.sum())
-    assert (found.low, found.high) == (pytest.approx(wanted.low, abs=2e-3), pytest.approx(wanted.high, abs=2e-3))
+    assert found.low == pytest.approx(wanted.low, abs=2e-3)
+    assert found.high == pytest.approx(wanted.high, abs=2e-3)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:

@@ -17,6 +17,7 @@ from goodctl.progress import Progress
 from goodctl.workflows import conditional_perplexity
 from goodctl.workflows.evaluate import EvaluateChoice, evaluate, short_names
 from goodctl.workflows.evaluate_files import Outputs
+from goodctl.workflows.evaluate_settings import score_command, scored_by
 from goodctl.workflows.model_choice import ModelChoice, identify
 from tests.evaluation import naive
 
@@ -50,7 +51,7 @@ def model(folder: str) -> ModelChoice:
 def by_hand(folder: str, texts: Sequence[Sequence[str]]) -> list[list[float]]:
     """Log probabilities of each continuation's bytes; nothing predicts the first byte of a text."""
     loaded = identify(model(folder)).load()
-    found = []
+    found: list[list[float]] = []
     for (prompt, _), each in zip(PROMPTS, texts, strict=True):
         for text in each:
             ids = loaded.tokenizer(prompt + text)["input_ids"]
@@ -145,7 +146,8 @@ def test_files_are_compared_and_scorers_named(tmp_path: Path) -> None:
     (comparison,) = found.comparisons
     whole = next(each for each in comparison.slices if (each.subset, each.group) == ("all", None))
     assert whole.emt.value == pytest.approx(-0.5)
-    assert (whole.emt.low, whole.emt.high) == (pytest.approx(-0.5), pytest.approx(-0.5))
+    assert whole.emt.low == pytest.approx(-0.5)
+    assert whole.emt.high == pytest.approx(-0.5)
     assert [note for note in found.notes if "scorer" in note] == []
     assert "not known" in found.notes[0]
     three = evaluate(EvaluateChoice((base, steered, other)))
@@ -171,7 +173,7 @@ def test_too_many_missing_scores_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         evaluate(EvaluateChoice((str(path),)))
     assert "2 of 100 scores are missing (2.00%, more than --max-missing 1%): server 1, timeout 1." in str(caught.value)
-    assert f"goodctl score GENERATIONS --scorer NAME --out {path}" in (caught.value.hint or "")
+    assert f"goodctl score FILE --scorer NAME --out {path}" in (caught.value.hint or "")
     found = evaluate(EvaluateChoice((str(path),), max_missing=0.02)).files[0]
     whole = found.slice()
     assert whole is not None
@@ -190,6 +192,27 @@ def test_json_has_no_numbers_that_are_none(tmp_path: Path, tiny: str) -> None:
     assert set(file["slices"][0]["emt"]) == {"value", "low", "high", "deviation", "count", "missing"}
     assert "rows" not in file
     assert all(math.isfinite(each["emt"]["value"]) for each in file["slices"])
+
+
+def test_manifests_say_how_a_file_came_to_be(tmp_path: Path) -> None:
+    scores = {
+        "format": "goodctl-scores",
+        "scorer": {"scorer": "hf:some/model", "version": "1", "details": {"fingerprint": "ab"}},
+        "input": {"file": "gone/steered.jsonl", "sha256": "0"},
+        "calibration": None,
+    }
+    path = collated(tmp_path / "scored.jsonl", TEXTS, manifest=scores)
+    run = {"format": "goodctl-run", "settings": {"method": "datastores", "alpha": 2.0}}
+    (tmp_path / "steered.jsonl.manifest.json").write_text(json.dumps(run))
+    settings = evaluate(EvaluateChoice((path,))).files[0].settings
+    assert settings["generation"] == {"method": "datastores", "alpha": 2.0}
+    assert "calibration" not in settings
+    assert score_command(Path(path), "scored.jsonl") == (
+        "goodctl score gone/steered.jsonl --scorer hf:some/model --out scored.jsonl"
+    )
+    moved = {**settings, "scorer": {**settings["scorer"], "scorer": "hf:/elsewhere/model"}}
+    assert scored_by(moved) == scored_by(settings)
+    assert scored_by({**settings, "calibration": {"sha256": "1"}}) != scored_by(settings)
 
 
 def test_short_names() -> None:
@@ -251,11 +274,20 @@ def test_csv_files_have_the_published_rows_first(tmp_path: Path, tiny: str) -> N
     assert table("a_diversity_groupby.csv")[1][0] == "en"
 
 
+def test_the_report_page_is_written(tmp_path: Path, tiny: str) -> None:
+    outputs = Outputs.prepared(("a_collated.jsonl",), html=str(tmp_path / "new" / "report.html"))
+    assert not (tmp_path / "new").exists(), "nothing is made before there is something to write"
+    (page,) = outputs.write(evaluated(tmp_path, tiny))
+    assert "a_collated.jsonl" in Path(page).read_text()
+
+
 def test_outputs_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file"):
         Outputs.prepared(("a.jsonl",), str(tmp_path / "file"))
     with pytest.raises(UsageError, match="would both give a_toxicity"):
         Outputs.prepared(("one/a.jsonl", "two/a_collated.jsonl.gz"), str(tmp_path))
+    with pytest.raises(UsageError, match=r"is no \.html file"):
+        Outputs.prepared(("a.jsonl",), html="a.jsonl")
     with pytest.raises(UsageError, match="no folder"):
         Outputs.prepared(("a.jsonl",), " ")
