@@ -62,3 +62,15 @@ def given(context: typer.Context) -> list[str]:
     # By the enumeration's name: typer brings a click of its own, which is not for import.
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+@contextlib.contextmanager
+def measuring(out: Output) -> Iterator[Report]:
+    """Draw the progress of a command that writes at its end, and remembers what took long; take Ctrl-C while inside."""
+    try:
+        with interruptible(out), drawn(out) as report:
+            yield report
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped. Nothing was written.", hint="Run the same command again: what a model has measured is remembered."
+        ) from None
