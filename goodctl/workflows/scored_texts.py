@@ -105,7 +105,7 @@ def read_scored(path: str, where: Where, report: Report = silent) -> ScoredTexts
     seen, stage = set[str](), f"reading {source.name}"
     size = source.file.size_bytes
     with source.open() as reading:
-        for count, passages in enumerate(reading.records(check=False)):
+        for count, passages in enumerate(reading.records()):
             for text, members in zip(passages.texts, passages.members(), strict=True):
                 if members is None:
                     raise InputError(
