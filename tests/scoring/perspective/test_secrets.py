@@ -10,6 +10,7 @@ import pytest
 
 from goodctl.errors import GoodctlError
 from goodctl.scoring.perspective import PerspectiveScorer, Surroundings
+from goodctl.scoring.perspective.backoff import Backoff
 from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.protocol import Request, ScorerOptions
 from tests.fakes import perspective_protocol as protocol
@@ -53,10 +54,10 @@ def test_no_log_shows_the_key(http2: bool, caplog: pytest.LogCaptureFixture) -> 
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in {"httpx", "httpcore", "asyncio", "filelock"}:
             caplog.set_level(logging.DEBUG, logger=name)
-    with PerspectiveServer(Faults(broken=0.3, dropped=0.2)) as server:
+    with PerspectiveServer(Faults(broken=0.3, dropped=0.1, retry_after=None)) as server:
         transport = httpx.AsyncHTTPTransport(http1=not http2, http2=http2)
         options = ScorerOptions(base_url=server.url, rate=1000)
-        scorer = PerspectiveScorer(options, KEY, Surroundings(transport))
+        scorer = PerspectiveScorer(options, KEY, Surroundings(transport, backoff=Backoff(first_s=0.01, most_s=0.02)))
         list(scorer.outcomes(Request(f"text {number}", "en") for number in range(20)))
         shapes = [repr(scorer), str(scorer), str(vars(scorer)["_asker"])]
         scorer.close()

@@ -66,13 +66,13 @@ def test_connections_are_used_again(http2: bool) -> None:
 
 def test_faults_leave_no_gaps(http2: bool) -> None:
     # A connection of HTTP/2 that drops takes all its requests with it.
-    dropped = 0.03 if http2 else 0.1
+    count, dropped = (50, 0.05) if http2 else (120, 0.1)
     faults = Faults(refused=0.1, retry_after="0", broken=0.1, dropped=dropped, slow=0.1, slow_s=0.05, seed=5)
     with PerspectiveServer(faults) as server:
         scorer = connected(server, http2=http2)
-        found = dict(scorer.outcomes(texts(120)))
+        found = dict(scorer.outcomes(texts(count)))
         scorer.close()
-    assert found == {request: Scored({"toxicity": score(request.text)}) for request in texts(120)}
+    assert found == {request: Scored({"toxicity": score(request.text)}) for request in texts(count)}
     fates = Counter(each.fate for each in server.arrivals)
     assert fates.keys() == {"scored", "refused", "broken", "dropped"}
     again = {text for text, count in Counter(each.text for each in server.arrivals).items() if count > 1}
