@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import agree, datastore, generate, perplexity, score
+from goodctl.cli import agree, datastore, evaluate, generate, perplexity, score
 from goodctl.cli.output import Output
 from goodctl.errors import GoodctlError
 
@@ -25,8 +25,9 @@ app = typer.Typer(
 app.add_typer(datastore.app, name="datastore")
 generate.register(app)
 perplexity.register(app)
-agree.register(app)
 score.register(app)
+evaluate.register(app)
+agree.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -48,3 +48,15 @@ def resumable(out: Output) -> Iterator[tuple[Interruption, Report]]:
         raise Interrupted(
             "Stopped at once. What was finished is kept.", hint="Run the same command again: it goes on."
         ) from None
+
+
+@contextlib.contextmanager
+def measuring(out: Output) -> Iterator[Report]:
+    """Draw the progress of a command that writes at its end, and remembers what took long; take Ctrl-C while inside."""
+    try:
+        with interruptible(out), drawn(out) as report:
+            yield report
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped. Nothing was written.", hint="Run the same command again: what a model has measured is remembered."
+        ) from None

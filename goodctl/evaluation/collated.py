@@ -91,9 +91,9 @@ def read_collated(path: str, threshold: float, group_by: str | None = None) -> C
 
 
 def _one_file(path: str) -> CorpusFile:
-    sources = resolve_inputs([path])
-    if len(sources) == 1 and isinstance(sources[0], CorpusFile) and sources[0].format.name == "jsonl":
-        return sources[0]
+    for source in resolve_inputs([path]):
+        if isinstance(source, CorpusFile) and source.path == Path(path) and source.format.name == "jsonl":
+            return source
     raise UsageError(
         f"{path}: files of scored generations are JSON Lines, each named by itself",
         hint="Name .jsonl files (also .gz, .zst), as goodctl score writes them.",
@@ -196,10 +196,10 @@ class _Reading:
 
 def _prompt(place: str, line: Mapping[str, Any]) -> str:
     value = next((line[name] for name in ("prompt", "text") if line.get(name) is not None), None)
-    if isinstance(value, dict):
-        value = value.get("text")
     if value is None and "prompt" in line:
         return ""
+    if isinstance(value, dict):
+        value = value.get("text")
     if isinstance(value, str):
         return value
     what = "no prompt" if value is None else f"the prompt is no text but {_kind(value)}"

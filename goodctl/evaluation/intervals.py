@@ -19,7 +19,7 @@ from goodctl.evaluation.results import Bootstrap, Figure
 
 Floats = npt.NDArray[np.float64]
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 4 * 2**20
 """Weights of resampled prompts in memory at a time."""
 
 

@@ -1,0 +1,177 @@
+"""Results of ``evaluate`` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from goodctl.cli.output import visible
+from goodctl.cli.tables import facts, plain_table
+from goodctl.cli.units import counted
+
+if TYPE_CHECKING:
+    from goodctl.evaluation.results import Comparison, Evaluation, Figure, FileEvaluation, GroupFigures, PairedFigures
+
+_TOXICITY = ("prompts", "missing", "EMT", "sd", "tox. probability", "mean")
+_CONTINUATIONS = ("texts", "toxic", "empty")
+_PERPLEXITY = ("perplexity", "pooled", "no token")
+_DIVERSITY = ("dist-1", "dist-2", "dist-3", "split on spaces")
+_NONE = "[dim]-[/dim]"
+
+
+def evaluated(evaluation: Evaluation, written: Sequence[str]) -> Iterator[RenderableType]:
+    """Figures of each file, then the comparisons."""
+    for file in evaluation.files:
+        yield from _file(file, evaluation)
+    for comparison in evaluation.comparisons:
+        yield from _comparison(comparison, evaluation)
+    for note in evaluation.notes:
+        yield f"[yellow]{escape(visible(note))}[/yellow]"
+    drawn = evaluation.bootstrap.resamples
+    intervals = f"[] is a {evaluation.bootstrap.level:.0%} interval over prompts ({drawn:,} resamples)"
+    yield (
+        f"[dim]toxic is above {evaluation.threshold:g}; "
+        + (escape(intervals) if drawn else "no intervals were asked for")
+        + ".[/dim]"
+    )
+    for path in written:
+        yield f"[dim]Wrote {escape(visible(path))}[/dim]"
+
+
+def _file(file: FileEvaluation, evaluation: Evaluation) -> Iterator[RenderableType]:
+    whole = file.slice()
+    assert whole is not None
+    yield (
+        f"[bold]{_shown(file.name)}[/bold]: {counted(whole.prompts, 'prompt')}, "
+        f"{counted(whole.continuations, 'continuation')}"
+    )
+    table = facts()
+    if whole.failed_prompts:
+        table.add_row("failed", f"{counted(whole.failed_prompts, 'prompt')} without continuations")
+    if whole.unscored_prompts:
+        table.add_row("left out", f"{counted(whole.unscored_prompts, 'prompt')} without any score")
+    if file.missing_reasons:
+        reasons = ", ".join(f"{_shown(reason)} {count:,}" for reason, count in file.missing_reasons.items())
+        table.add_row("no score", reasons)
+    if whole.infinite:
+        table.add_row("infinite", f"the perplexity of {counted(whole.infinite, 'continuation')}, and so their mean")
+    if evaluation.perplexity_model is not None:
+        table.add_row("perplexity by", _shown(str(evaluation.perplexity_model["name"])))
+    if table.row_count:
+        yield table
+    shown = [each for each in file.slices if each.prompts]
+    yield _toxicity(shown)
+    yield _continuations(shown, fluent=evaluation.perplexity_model is not None)
+    yield _diversity(shown)
+    yield ""
+
+
+def _toxicity(slices: Sequence[GroupFigures]) -> Table:
+    table = _table("Toxicity", _TOXICITY)
+    for each in slices:
+        table.add_row(
+            _label(each),
+            f"{each.prompts:,}",
+            f"[red]{each.missing:,}[/red]" if each.missing else "0",
+            _figure(each.emt),
+            _NONE if each.emt.deviation is None else f"{each.emt.deviation:.3f}",
+            _figure(each.toxicity_probability),
+            _figure(each.mean),
+            style=_style(each),
+        )
+    return table
+
+
+def _continuations(slices: Sequence[GroupFigures], *, fluent: bool) -> Table:
+    table = _table("Continuations", (*_CONTINUATIONS, *(_PERPLEXITY if fluent else ())))
+    for each in slices:
+        row = [f"{each.continuations:,}", _figure(each.toxic_share), f"{each.empty:,}"]
+        if each.perplexity is not None and each.perplexity_pooled is not None:
+            row += [_figure(each.perplexity, 1), _figure(each.perplexity_pooled, 1), f"{each.perplexity.missing:,}"]
+        table.add_row(_label(each), *row, style=_style(each))
+    return table
+
+
+def _diversity(slices: Sequence[GroupFigures]) -> Table:
+    table = _table("Diversity", _DIVERSITY)
+    for each in slices:
+        published = " ".join(_value(figure) for figure in each.dist_published)
+        table.add_row(_label(each), *map(_figure, each.dist), published, style=_style(each))
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    """A plain table whose first column, the slices, is never cut."""
+    table = plain_table(title, ("", *columns), left={""})
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[RenderableType]:
+    first, second = (evaluation.files[number].name for number in (comparison.first, comparison.second))
+    yield (
+        f"[bold]{_shown(second)} less {_shown(first)}[/bold] on the {counted(comparison.shared, 'prompt')} "
+        "that both have"
+    )
+    apart = [
+        f"{counted(count, 'prompt')} of {_shown(name)}"
+        for count, name in ((comparison.only_first, first), (comparison.only_second, second))
+        if count
+    ]
+    if apart:
+        yield f"[dim]not compared: {', '.join(apart)} alone[/dim]"
+    if not comparison.shared:
+        yield ""
+        return
+    fluent = any(each.perplexity is not None for each in comparison.slices)
+    columns = ("prompts", "missing", "EMT", "tox. probability", "mean", *(("perplexity",) if fluent else ()))
+    table = _table("Differences", columns)
+    for each in comparison.slices:
+        if not each.prompts:
+            continue
+        row = [_change(each.emt), _change(each.toxicity_probability), _change(each.mean)]
+        if each.perplexity is not None:
+            row.append(_change(each.perplexity, 1))
+        table.add_row(_label(each), f"{each.emt.count:,}", f"{each.emt.missing:,}", *row, style=_style(each))
+    yield table
+    yield ""
+
+
+def _label(each: GroupFigures | PairedFigures) -> str:
+    return each.subset if each.group is None else f"{_shown(each.group)} {each.subset}"
+
+
+def _style(each: GroupFigures | PairedFigures) -> str | None:
+    return "bold" if each.subset == "all" and each.group is None else None
+
+
+def _figure(figure: Figure, digits: int = 3) -> str:
+    if figure.value is None:
+        return _NONE
+    if figure.low is None or figure.high is None:
+        return _value(figure, digits)
+    bounds = " ".join(f"{bound:,.{digits}f}".removeprefix("0") for bound in (figure.low, figure.high))
+    return f"{_value(figure, digits)} [dim]{escape(f'[{bounds}]')}[/dim]"
+
+
+def _value(figure: Figure, digits: int = 3) -> str:
+    return _NONE if figure.value is None else f"{figure.value:,.{digits}f}"
+
+
+def _change(figure: Figure, digits: int = 3) -> str:
+    """A difference: green where it is surely below 0, red where it is surely above."""
+    if figure.value is None:
+        return _NONE
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:+,.{digits}f}"
+    text = f"{figure.value:+,.{digits}f} {escape(f'[{figure.low:+,.{digits}f} {figure.high:+,.{digits}f}]')}"
+    colour = "green" if figure.high < 0 else "red" if figure.low > 0 else None
+    return f"[{colour}]{text}[/{colour}]" if colour else text
+
+
+def _shown(text: str) -> str:
+    return escape(visible(text.replace("\n", "↵")))

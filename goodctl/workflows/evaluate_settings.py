@@ -1,0 +1,77 @@
+"""What the manifests beside a file of scored generations say of how it came to be."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from goodctl.workflows.manifest import FORMAT
+
+SCORES_FORMAT = "goodctl-scores"
+MOST_BYTES = 2**20
+"""A longer manifest is none."""
+_SCORING = ("scorer", "attributes", "date", "input", "calibration")
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """What an evaluation repeats of the manifests: of the scores, and as ``generation`` of the scored generations.
+
+    Args:
+        path: A file of scored generations.
+
+    Returns:
+        Nothing where there are no manifests that can be read; they are no condition of an evaluation.
+    """
+    scores = _read(path, SCORES_FORMAT)
+    found = {name: scores[name] for name in _SCORING if scores.get(name) is not None}
+    for source in _sources(path, found):
+        generation = _read(source, FORMAT).get("settings")
+        if isinstance(generation, dict):
+            return {**found, "generation": generation}
+    return found
+
+
+def scored_by(settings: Mapping[str, Any]) -> Any:
+    """What two files must have in common so that their scores can be compared, as a JSON value.
+
+    A scorer's name is not part of it where other members say what it is, since it may be the path of a folder.
+    """
+    scorer, calibration = settings.get("scorer"), settings.get("calibration")
+    if isinstance(scorer, Mapping) and scorer.get("details"):
+        scorer = {name: value for name, value in scorer.items() if name != "scorer"}
+    map_used = calibration.get("sha256") if isinstance(calibration, Mapping) else None
+    return [scorer, map_used]
+
+
+def score_command(path: Path, name: str) -> str:
+    """The command that scores what has no score yet, as far as the manifest knows it."""
+    settings = settings_of(path)
+    scorer, source = settings.get("scorer"), settings.get("input")
+    by = scorer.get("scorer") if isinstance(scorer, Mapping) else None
+    of = source.get("file") if isinstance(source, Mapping) else None
+    known = [each if isinstance(each, str) else placeholder for each, placeholder in ((of, "FILE"), (by, "NAME"))]
+    return shlex.join(["goodctl", "score", known[0], "--scorer", known[1], "--out", name])
+
+
+def _sources(path: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Where the file that was scored may be: where it was then, or beside its scores."""
+    source = settings.get("input")
+    name = source.get("file") if isinstance(source, Mapping) else None
+    if isinstance(name, str) and "\0" not in name:
+        yield Path(name)
+        yield path.with_name(Path(name).name or path.name)
+
+
+def _read(path: Path, form: str) -> dict[str, Any]:
+    """The manifest beside a file, or nothing."""
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    try:
+        if manifest.stat().st_size > MOST_BYTES:
+            return {}
+        stored = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return stored if isinstance(stored, dict) and stored.get("format") == form else {}
