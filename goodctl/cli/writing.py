@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from goodctl.cli.output import Output
 from goodctl.cli.progress import drawn, interruptible
 from goodctl.errors import Interrupted
 from goodctl.interruption import Interruption
 from goodctl.progress import Report
-from goodctl.workflows.choices import Running
+
+if TYPE_CHECKING:
+    from goodctl.workflows.choices import Running
 
 
 @contextlib.contextmanager
@@ -18,6 +21,8 @@ def running(
     out: Output, message: str | None, checkpoint_every_s: float, *, restart: bool = False, again: bool = False
 ) -> Iterator[Running]:
     """Draw progress and take Ctrl-C while inside."""
+    from goodctl.workflows.choices import Running
+
     try:
         with interruptible(out) as interruption, drawn(out) as report:
             yield Running(message, restart, again, checkpoint_every_s, interruption, report)

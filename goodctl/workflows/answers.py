@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -41,13 +42,18 @@ class Keys:
 
     def __init__(self, identity: Identity, attributes: tuple[str, ...]) -> None:
         self._start = hashlib.sha256(f"{canonical(identity)}\n{json.dumps(sorted(attributes))}\n".encode())
+        self._language = functools.lru_cache(self._begun)
 
     def of(self, text: str, language: str | None) -> bytes:
         """SHA-256 of scorer, attributes, language and text."""
-        digest = self._start.copy()
-        digest.update(json.dumps(language).encode() + b"\n")
+        digest = self._language(language).copy()
         digest.update(text.encode())
         return digest.digest()
+
+    def _begun(self, language: str | None) -> hashlib._Hash:
+        digest = self._start.copy()
+        digest.update(json.dumps(language).encode() + b"\n")
+        return digest
 
 
 def columns_of(outcome: Outcome) -> Columns:

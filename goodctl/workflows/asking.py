@@ -55,6 +55,7 @@ class Asking:
                 has answered is in the journal.
         """
         began = reported = self.clock()
+        self._progress("")
         outcomes = self.scorer.outcomes(self._requests())
         try:
             for request, outcome in outcomes:

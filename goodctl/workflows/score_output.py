@@ -95,6 +95,7 @@ class ScoreOutput:
             ServiceError: The disk does not take it.
         """
         # The answers take their place first: where the output is there, so are they.
+        self.report(Progress(STAGE, 0, self.scan.texts, "texts"))
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(replacing(out))
             raw = None if answers is None else stack.enter_context(replacing(answers))
@@ -117,11 +118,11 @@ class ScoreOutput:
                     members.append(self._members(answer.outcome, passages.language))
                     if raw is not None:
                         line = perspective_line(self._texts, answer.outcome, passages.language)
-                        raw.write(_line(line, ascii_only=True))  # nobody has checked what a source answers
+                        raw.write(json.dumps(line) + "\n")  # nobody has checked what a source answers
                     self._texts += 1
                     if self._texts % _REPORT_EVERY == 0:
                         self.report(Progress(STAGE, self._texts, self.scan.texts, "texts"))
-                output.write(_line(passages.with_members(members, stale)))
+                output.write(_ENCODED(passages.with_members(members, stale)) + "\n")
             if reading.sha256() != self.scan.sha256:
                 raise self._changed()
 
@@ -176,8 +177,8 @@ def perspective_line(number: int, outcome: Outcome, language: str | None) -> dic
     return {"request_id": str(number), "response": response, "error": None}
 
 
-def _line(value: Mapping[str, Any], *, ascii_only: bool = False) -> str:
-    return json.dumps(value, ensure_ascii=ascii_only) + "\n"
+_ENCODED = json.JSONEncoder(ensure_ascii=False).encode
+"""As ``json.dumps``, which would make an encoder for every line."""
 
 
 def remaining(failures: Mapping[str, Failure]) -> Iterator[str]:

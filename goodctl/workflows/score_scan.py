@@ -43,6 +43,7 @@ def scan(source: PassageFile, report: Report) -> Scan:
     """
     languages: Counter[str | None] = Counter()
     records, has_language, reported, total = 0, False, 0, source.file.size_bytes
+    report(Progress("reading", 0, total, "bytes"))
     with source.open(hashing=True) as reading:
         for passages in reading.records(check=True):
             records += 1

@@ -21,7 +21,8 @@ def write_lines(path: Path, values: Sequence[Any]) -> str:
 
 
 def read_lines(path: Path | str) -> list[Any]:
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    # JSON leaves U+2028 and its like as they are, which ``splitlines`` would take for the end of a line.
+    return [json.loads(line) for line in Path(path).read_bytes().splitlines()]
 
 
 def scored(text: str, *attributes: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,9 @@ class Killed:
 
     def __init__(self, folder: Path, texts: int, seconds: float, failing: int = 0) -> None:
         self.out, self.log = folder / "out.jsonl", folder / "log.txt"
-        self.lines = [{"id": n, "generations": [f"text {n}", f"text {n % 10}"]} for n in range(texts)]
+        self.lines: list[dict[str, Any]] = [
+            {"id": n, "generations": [f"text {n}", f"text {n % 10}"]} for n in range(texts)
+        ]
         self.texts = write_lines(folder / "in.jsonl", self.lines)
         plugin = write_plugin(folder / "plugin", fake="tests.fakes.scorers:open_scorer")
         self.environment = {

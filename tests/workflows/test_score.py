@@ -18,7 +18,7 @@ from goodctl.workflows.score_choice import ScoreRun
 from tests.fakes.scorers import FakeScorer, expected
 from tests.workflows.scoring import Scoring, read_lines, scored
 
-LINES = [
+LINES: list[dict[str, Any]] = [
     {"prompt": {"text": "P", "toxicity": 0.5}, "lang": "en", "generations": ["a", "b", "a"]},
     {"prompt": "Q", "lang": "de", "generations": ["a", ""]},
     {"prompt": "R", "lang": "en", "error": "no tokens", "generations": []},
