@@ -17,7 +17,7 @@ FEWEST_RESAMPLES = 200
 FEWEST_TEXTS = 10
 """Below this many texts a resampled interval is narrower than the truth, and none is given."""
 CONFIDENCE = 0.95
-_DRAWS = 50_000_000
+_DRAWS = 20_000_000
 _USABLE = 0.95
 
 

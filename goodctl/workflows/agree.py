@@ -157,6 +157,7 @@ def agree(choice: AgreeChoice, report: Report = silent) -> AgreeReport:
     if not len(pairs.a):
         raise _nothing_shared(one, other, pairs)
     function = fitted(choice.fit, pairs, choice.threshold) if choice.fit else None
+    report(Progress(STAGE, 0, len(pairs.names), "languages"))
     total = agreement(pairs.a, pairs.b, choice.threshold)
     languages = {}
     for done, (name, of_it) in enumerate(pairs.by_language()):
