@@ -10,9 +10,9 @@ from goodctl.scoring.perspective.allowance import Allowance
 
 _CATCH_UP_S = 0.5
 """How far behind its even spacing a pace may be and still make up for it. The allowance holds meanwhile."""
-_SLOWED, _QUICKENED = 0.7, 1.05
-"""A refusal takes three tenths off the pace, an answer adds a twentieth: at a service that takes less than the rate it
-settles where one request in eight is refused (0.7 · 1.05^7 ≈ 1)."""
+_SLOWED, _QUICKENED = 0.7, 1.08
+"""A refusal takes three tenths off the pace, an answer adds a twelfth: at a service that takes less than the rate it
+settles where one request in six is refused (0.7 · 1.08^5 ≈ 1)."""
 _SLOWEST, _LONGEST_STEP_S = 0.01, 10.0
 """The pace never falls below a hundredth, nor to less than a request in ten seconds."""
 _STREAK = 3
