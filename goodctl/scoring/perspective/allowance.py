@@ -78,6 +78,7 @@ class Allowance:
         self.window_s = (1.0 if rate >= 1 else 1 / rate) + MARGIN_S
         self._moments, self._monotonic, self._wall = moments, monotonic, wall
         self._seen: dict[int, _Seen] = {}
+        self._untold: dict[int, float] = {}
         self._begun = False
         self._looked_at: list[Moment] | None = None
 
@@ -114,15 +115,22 @@ class Allowance:
     def written(self, turn: int) -> None:
         """The request of a turn was written just now, or never will be.
 
+        The others are told with the next turn that is taken, or by ``tell``. Until then they take it for unwritten,
+        which is on the safe side.
+        """
+        self._seen[turn] = _Seen(self._monotonic(), written=True, certain=True)
+        self._untold[turn] = self._wall()
+
+    def tell(self) -> None:
+        """Tell the others what was written.
+
         Raises:
             ServiceError: The shared file cannot be used.
         """
-        with self._moments.locked():
-            now = self._monotonic()
-            recorded = self._look(now)
-            self._seen[turn] = _Seen(now, written=True, certain=True)
-            others = [each for each in recorded if each.id != turn]
-            self._store([*others, Moment(self._wall(), turn, True)], now)
+        if self._untold:
+            with self._moments.locked():
+                now = self._monotonic()
+                self._store(self._look(now), now)
 
     def _look(self, now: float) -> list[Moment]:
         """Learn what the file says; afterwards every recorded moment has been seen."""
@@ -148,15 +156,17 @@ class Allowance:
         at = now if left_behind else now - max(0.0, wall - moment.at)
         self._seen[moment.id] = _Seen(at, moment.written or left_behind, moment.written)
 
-    def _store(self, moments: list[Moment], now: float) -> None:
-        """Replace what the file says, by what still counts and the newest moment, which is the last."""
+    def _store(self, recorded: list[Moment], now: float) -> None:
+        """Replace what the file says by what still counts, and by what was written since."""
         self._taken(now)
-        newest = moments.pop()
-        kept = [each for each in moments if each.id in self._seen]
+        told = {each.id: each for each in recorded}
+        told |= {turn: Moment(at, turn, True) for turn, at in self._untold.items()}
+        newest = max(told.values(), key=lambda each: each.at)
         # The newest stays in any case, for processes with a lower rate and thus a longer window.
-        kept.append(newest)
+        kept = [each for each in told.values() if each.id in self._seen or each is newest]
         self._moments.write(kept)
         self._looked_at = kept
+        self._untold.clear()
 
     def _taken(self, now: float) -> list[_Seen]:
         """The turns that are not free; the others are forgotten."""

@@ -125,7 +125,7 @@ class Moments:
         stored = _HEAD.pack(_MAGIC, len(moments), zlib.crc32(entries)) + entries
         try:
             # One call, which a killed process has made or has not. A new file under the old name would be slower by
-            # milliseconds on some file systems, and this is done twice for each request.
+            # milliseconds on some file systems, and this is done for each request.
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
                 os.write(descriptor, stored)

@@ -200,6 +200,7 @@ class PerspectiveScorer:
     async def _closed(self) -> None:
         if self._asker is not None:
             asker, self._asker = self._asker, None
+            asker.pace.tell()
             await asker.connections.close()
 
 
