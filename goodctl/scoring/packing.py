@@ -8,7 +8,7 @@ from goodctl.scoring.protocol import Request
 
 MOST_REQUESTS = 4096
 MOST_CHARACTERS = 4 << 20
-MOST_PADDING = 0.03
+MOST_PADDING = 0.1
 """Share of padding from which on a batch that fills half of its budget takes no shorter text: a batch of that size is
 computed nearly as fast by position as a full one, and padding is computed for nothing."""
 
