@@ -35,14 +35,14 @@ WINDOW = 512
 def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("texts", nargs="+", type=Path, metavar="TEXTFILE", help="one document a line; may be .gz")
-    options.add_argument("--count", type=int, default=1500, help="texts (default: %(default)s)")
+    options.add_argument("--count", type=int, default=4096, help="texts (default: %(default)s)")
     options.add_argument("--layers", type=int, default=6, help="default: %(default)s")
     options.add_argument("--width", type=int, default=384, help="default: %(default)s")
     options.add_argument("--vocabulary", type=int, default=30_000, help="default: %(default)s")
     options.add_argument("--device", default="cpu", help="default: %(default)s")
     options.add_argument("--batch-tokens", type=int, nargs="+", help="budgets to try (default: the device's own)")
     options.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    options.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
+    options.add_argument("--repeats", type=int, default=2, help="default: %(default)s")
     chosen = options.parse_args(arguments)
 
     lines = paragraphs(chosen.texts, chosen.seed)

@@ -20,6 +20,14 @@ def test_batches(lengths: list[int], budget: int, most_rows: int | None) -> None
     assert ordered == sorted(lengths, reverse=True)
 
 
+def test_little_is_padding() -> None:
+    lengths = [3 + number % 200 for number in range(3000)]
+    batches = pack(lengths, 2048)
+    positions = sum(len(batch) * lengths[batch[0]] for batch in batches)
+    assert sum(lengths) / positions > 0.96
+    assert len(batches) < 2 * sum(lengths) / 2048 + 2, "batches stay at least half full"
+
+
 @given(st.lists(st.text(max_size=9)), st.integers(1, 7), st.integers(1, 30))
 def test_windows(texts: list[str], most: int, characters: int) -> None:
     requests = [Request(text) for text in texts]
