@@ -97,6 +97,17 @@ class ClassifierScorer:
         """Fingerprint of the model, its revision, label map and longest text."""
         return self._identity
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """That texts were cut, once some were."""
+        if not self.cut:
+            return ()
+        texts = "1 text is" if self.cut == 1 else f"{self.cut:,} texts are"
+        window = self._loaded.window
+        return (
+            f"{texts} longer than the {window} tokens that {self._identity.scorer} reads: scored by the beginning.",
+        )
+
     def attributes_for(self, language: str | None) -> tuple[str, ...]:
         """The wanted attributes that the labels give, in a language that the classifier covers."""
         languages = self._map.languages

@@ -67,7 +67,7 @@ class ProfanityScorer:
 
 
 def _unscored(request: Request) -> NotScored | None:
-    if not request.text:
+    if not request.text.strip():
         return NotScored("empty", "The text is empty.")
     if entry_for(request.language, LANGUAGES):
         return None

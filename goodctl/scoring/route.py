@@ -104,7 +104,7 @@ class RouteScorer:
 
 
 def _without_route(request: Request) -> NotScored:
-    if not request.text:
+    if not request.text.strip():
         return NotScored("empty", "The text is empty.")
     if request.language is None:
         return NotScored("language", "The text's language is unknown, and there is no route for that.")

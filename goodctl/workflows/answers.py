@@ -25,11 +25,13 @@ class Answer:
         number: Of the answer, from 1; the same as long as the journal lives.
         outcome: What the scorer said last.
         tries: How often it was asked.
+        with_raw: Whether the source's own answer was asked for.
     """
 
     number: int
     outcome: Outcome
     tries: int
+    with_raw: bool = False
 
 
 class Keys:

@@ -47,12 +47,17 @@ _TABLES = (
     )""",
 )
 _KNOWN = "SELECT state, with_raw, run FROM answers WHERE key = ?"
-_FIND = "SELECT number, tries, state, scores, reason, message, raw FROM answers WHERE key = ?"
-_WRITE = """INSERT INTO answers (key, run, with_raw, state, scores, reason, message, raw, tries)
+_FIND = "SELECT number, tries, with_raw, state, scores, reason, message, raw FROM answers WHERE key = ?"
+_KEPT = ("with_raw", "state", "scores", "reason", "message", "raw")
+# A score stays where asking again for the source's own answer has failed: it may be one that cannot be had again.
+_WRITE = f"""INSERT INTO answers (key, run, with_raw, state, scores, reason, message, raw, tries)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)
-    ON CONFLICT (key) DO UPDATE SET run = excluded.run, with_raw = excluded.with_raw, state = excluded.state,
-    scores = excluded.scores, reason = excluded.reason, message = excluded.message, raw = excluded.raw,
-    tries = tries + 1"""
+    ON CONFLICT (key) DO UPDATE SET run = excluded.run, tries = tries + 1, {
+    ", ".join(
+        f"{name} = CASE WHEN state = 'scored' AND excluded.state <> 'scored' THEN {name} ELSE excluded.{name} END"
+        for name in _KEPT
+    )
+}"""  # noqa: S608 - the names are those above
 
 
 class Journal:
@@ -134,7 +139,7 @@ class Journal:
         if row is None:
             return None
         try:
-            return Answer(row[0], outcome_of(row[2:]), row[1])
+            return Answer(row[0], outcome_of(row[3:]), row[1], bool(row[2]))
         except ValueError as error:
             raise self._damaged(error) from error
 

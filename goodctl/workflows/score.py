@@ -16,13 +16,14 @@ from goodctl.scoring.calibration import Calibration, read_calibration
 from goodctl.scoring.protocol import Identity, Scorer, warnings_of
 from goodctl.workflows.answers import Keys
 from goodctl.workflows.asking import Asking
+from goodctl.workflows.journal import Journal
 from goodctl.workflows.lines import alone, discard, prepare_folder
 from goodctl.workflows.manifest import now
 from goodctl.workflows.score_choice import ScoreChoice, ScoreRun
 from goodctl.workflows.score_manifest import Counts, ScoreManifest
 from goodctl.workflows.score_output import Failure, ScoreOutput, remaining
 from goodctl.workflows.score_scan import Scan, dropped, scan, unscored_languages
-from goodctl.workflows.score_start import begun, is_finished, open_journal, refuse_foreign
+from goodctl.workflows.score_start import answering, begun, is_finished, refuse_foreign
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,7 @@ class _Job:
         if not fresh and is_finished(self.choice, manifest):
             return self._result(manifest, 0, 0.0, {}, finished_before=True)
         prepare_folder(Path(self.choice.out))
-        with open_journal(self.choice, identity) as journal:
-            if fresh:  # from here on the run changes what is on the disk
-                discard(Path(self.choice.out), self.choice.raw_answers)
-                manifest.write(self.choice.manifest)
+        with answering(self.choice, identity) as journal:
             asking = Asking(
                 self.source,
                 self.scorer,
@@ -166,6 +164,10 @@ class _Job:
             self._warn()
             asking_s = self._ask(asking)
             self._warn()
+        with Journal(self.choice.journal, identity) as journal:
+            if fresh:  # not before all is answered: a scorer that cannot answer leaves an earlier output as it is
+                discard(Path(self.choice.out), self.choice.raw_answers)
+                manifest.write(self.choice.manifest)
             output = ScoreOutput(
                 self.source,
                 found,

@@ -78,6 +78,11 @@ class ScoreChoice:
         return Path(f"{self.out}.journal")
 
     @property
+    def next_journal(self) -> Path:
+        """The same of a scorer that is to take another's place, until its run ends."""
+        return Path(f"{self.out}.journal.next")
+
+    @property
     def raw_answers(self) -> Path:
         """The answers in Perspective's form, beside the output."""
         return Path(f"{self.out}.perspective.jsonl")

@@ -23,6 +23,8 @@ from goodctl.workflows.score_manifest import Counts
 from goodctl.workflows.score_scan import Scan
 
 STAGE = "writing"
+NO_ANSWER = "answer_lost"
+"""The reason where a text is scored, but the scorer's own answer, asked for later, could not be had."""
 LACKING = "attribute"
 """The reason where a text is scored, but its language lacks the first attribute."""
 _EXAMPLES = 3
@@ -114,7 +116,7 @@ class ScoreOutput:
                     answer = self.journal.find(self.keys.of(text, passages.language))
                     if answer is None:
                         raise self._changed()
-                    self._count(answer, passages.place, seen)
+                    self._count(answer, passages.place, seen, with_raw=raw is not None)
                     members.append(self._members(answer.outcome, passages.language))
                     if raw is not None:
                         line = perspective_line(self._texts, answer.outcome, passages.language)
@@ -136,11 +138,14 @@ class ScoreOutput:
         found: dict[str, Any] = {**dict.fromkeys(self.attributes), **scores}
         return found if found[first(self.attributes)] is not None else {**found, "reason": LACKING}
 
-    def _count(self, answer: Answer, place: str, seen: bytearray) -> None:
+    def _count(self, answer: Answer, place: str, seen: bytearray, *, with_raw: bool) -> None:
         byte, bit = divmod(answer.number, 8)
         self._distinct += not seen[byte] >> bit & 1
         seen[byte] |= 1 << bit
         match answer.outcome:
+            case Scored() if with_raw and not answer.with_raw:
+                lost = "The text has its score; the scorer's own answer could not be had."
+                self.failures.setdefault(NO_ANSWER, Failure(NO_ANSWER, lost)).add(place, answer.tries)
             case Scored(scores) if first(self.attributes) in scores:
                 self._scored += 1
             case Scored():
@@ -162,18 +167,20 @@ def perspective_line(number: int, outcome: Outcome, language: str | None) -> dic
 
     Args:
         number: Of the text in the file, from 0.
-        outcome: What the scorer said; where it has no answer of a source, the scores are put into Perspective's form.
+        outcome: What the scorer said; where its source's answer is none of Perspective's, the scores are put into that
+            form, and the answer beside them.
         language: Of the text.
     """
     if not isinstance(outcome, Scored):
         return {"request_id": str(number), "response": None, "error": f"{outcome.reason}: {outcome.message}"}
     response = outcome.raw
-    if response is None:
+    if response is None or "attributeScores" not in response:
         scores = {
             attribute.upper(): {"summaryScore": {"value": value, "type": "PROBABILITY"}}
             for attribute, value in outcome.scores.items()
         }
-        response = {"attributeScores": scores, **({} if language is None else {"languages": [language]})}
+        languages = {} if language is None else {"languages": [language]}
+        response = {"attributeScores": scores, **languages, **(response or {})}
     return {"request_id": str(number), "response": response, "error": None}
 
 

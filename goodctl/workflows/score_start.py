@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from goodctl.corpus.passages import PassageFile
-from goodctl.errors import ConflictError, DamagedError, ExistsError, GoodctlError, InputError, UsageError
+from goodctl.errors import ConflictError, DamagedError, ExistsError, InputError, UsageError
 from goodctl.scoring.protocol import Identity
 from goodctl.workflows.journal import Journal
 from goodctl.workflows.journal_files import journal_files
@@ -24,7 +26,7 @@ def refuse_foreign(choice: ScoreChoice, source: PassageFile) -> None:
         ExistsError: There is no manifest beside it.
     """
     outputs = (Path(choice.out), choice.raw_answers, choice.manifest)
-    for path in (*outputs, *journal_files(choice.journal)):
+    for path in (*outputs, *journal_files(choice.journal), *journal_files(choice.next_journal)):
         if not os.path.lexists(path):
             continue
         if path.is_symlink() or not path.is_file():
@@ -71,25 +73,44 @@ def is_finished(choice: ScoreChoice, manifest: ScoreManifest) -> bool:
     return there and manifest.finished_at is not None and not manifest.counts.failed and not choice.overwrite
 
 
-def open_journal(choice: ScoreChoice, identity: Identity) -> Journal:
-    """The journal of the output, an earlier one where it fits.
+@contextlib.contextmanager
+def answering(choice: ScoreChoice, identity: Identity) -> Iterator[Journal]:
+    """The journal that a run adds its answers to: an earlier one of the same scorer, or a new one.
+
+    Where an earlier one of another scorer may be overwritten, it stays until the run ends and has an answer of its own.
+    A journal without answers is not left behind.
 
     Raises:
         GoodctlError: What is there is no journal, damaged, or of another scorer, and may not be overwritten; or
             another program has it open.
     """
+    place, journal = _opened(choice, identity)
+    answers = 1  # until it is known
     try:
-        return Journal(choice.journal, identity)
-    except ConflictError:
-        raise
-    except (ExistsError, InputError, DamagedError) as error:
-        if not choice.overwrite:
+        with journal:
+            try:
+                yield journal
+            finally:
+                journal.commit()
+                answers = journal.highest()
+    finally:
+        if not answers:
+            discard(*journal_files(place))
+        elif place != choice.journal:
+            discard(*journal_files(choice.journal))
+            for new, old in zip(journal_files(place), journal_files(choice.journal), strict=True):
+                if new.exists():
+                    new.replace(old)
+
+
+def _opened(choice: ScoreChoice, identity: Identity) -> tuple[Path, Journal]:
+    for place in (choice.journal, choice.next_journal):
+        try:
+            return place, Journal(place, identity)
+        except ConflictError:
             raise
-        _discard_journal(choice, error)
-        return Journal(choice.journal, identity)
-
-
-def _discard_journal(choice: ScoreChoice, reason: GoodctlError) -> None:
-    if choice.journal.is_symlink() or not choice.journal.is_file():
-        raise reason
-    discard(*journal_files(choice.journal))
+        except (ExistsError, InputError, DamagedError):
+            if not choice.overwrite or place.is_symlink() or not place.is_file():
+                raise
+    discard(*journal_files(choice.next_journal))  # begun by a scorer that is given up with this
+    return choice.next_journal, Journal(choice.next_journal, identity)

@@ -77,7 +77,7 @@ class FakeScorer:
                 yield request, self._outcome(request)
 
     def _outcome(self, request: Request) -> Outcome:
-        if not request.text:
+        if not request.text.strip():
             return NotScored("empty", "The text is empty.")
         attributes = self.attributes_for(request.language)
         if not attributes:

@@ -98,11 +98,13 @@ class ScorerContract:
         assert not [outcome for _, outcome in found if isinstance(outcome, Failed)]
 
     def test_an_empty_text_is_not_scored(self, scorer: Scorer) -> None:
-        found = dict(scorer.outcomes([Request("", self.language), Request(TEXTS[0], self.language)]))
-        empty = found[Request("", self.language)]
-        assert isinstance(empty, NotScored)
-        assert empty.reason == "empty"
-        assert empty.message
+        blank = ("", " \n\u3000")
+        found = dict(scorer.outcomes([Request(text, self.language) for text in (*blank, TEXTS[0])]))
+        for text in blank:
+            empty = found[Request(text, self.language)]
+            assert isinstance(empty, NotScored)
+            assert empty.reason == "empty"
+            assert empty.message
         assert isinstance(found[Request(TEXTS[0], self.language)], Scored)
 
     def test_an_unknown_language_is_scored_or_said_to_be_none_of_its_own(self, scorer: Scorer) -> None:

@@ -71,6 +71,8 @@ def test_every_architecture_scores_as_transformers_does(tmp_path: Path, architec
         assert value == pytest.approx(expected, abs=1e-5), text
     assert len({round(value, 4) for value in found.values() if value is not None}) > 5, "the texts differ"
     assert scorer.cut == 1
+    (warning,) = scorer.warnings
+    assert warning.startswith("1 text is longer than the ") and "scored by the beginning" in warning
 
 
 def test_without_a_padding_token_texts_go_one_by_one(tmp_path: Path) -> None:

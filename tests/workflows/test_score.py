@@ -15,6 +15,7 @@ from goodctl.scoring.calibration import Calibration, CalibrationMap
 from goodctl.scoring.protocol import Failed, Identity, NotScored, Outcome, Request, Scored, ScorerOptions
 from goodctl.workflows.score import score
 from goodctl.workflows.score_choice import ScoreRun
+from goodctl.workflows.score_output import perspective_line
 from tests.fakes.scorers import FakeScorer, expected
 from tests.workflows.scoring import Scoring, read_lines, scored
 
@@ -214,6 +215,31 @@ def test_answers_that_are_wanted_later_are_asked_for(tmp_path: Path) -> None:
     without = FakeScorer()
     scoring.run(without, overwrite=True)
     assert without.asked == []
+
+
+def test_a_score_is_not_lost_where_asking_for_the_answer_fails(tmp_path: Path) -> None:
+    scoring = Scoring(tmp_path, LINES)
+    scoring.run()
+    before = read_lines(scoring.out)
+
+    def fault(request: Request, before: int) -> Outcome | None:
+        return Failed("server", "500") if request.text == "a" else NotScored("rejected", "no")
+
+    wanted = {"emit": "perspective", "options": ScorerOptions(raw=True)}
+    result = scoring.run(FakeScorer(fault=fault, raw=True), **wanted, overwrite=True)
+    assert read_lines(scoring.out) == before
+    assert {failure.reason for failure in result.failures} == {"answer_lost"}
+    assert result.error is not None
+    again = FakeScorer(raw=True)
+    assert scoring.run(again, **wanted).error is None
+    assert {request.text for request in again.asked} == {"a", "b"}
+
+
+def test_an_answer_of_another_form_stands_beside_the_scores(tmp_path: Path) -> None:
+    line = perspective_line(3, Scored({"toxicity": 0.25}, {"logits": {"toxic": -1.0}}), "en")
+    summary = {"summaryScore": {"value": 0.25, "type": "PROBABILITY"}}
+    response = {"attributeScores": {"TOXICITY": summary}, "languages": ["en"], "logits": {"toxic": -1.0}}
+    assert line == {"request_id": "3", "response": response, "error": None}
 
 
 def test_a_rescored_file_keeps_what_is_not_scores(tmp_path: Path) -> None:

@@ -3,15 +3,25 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goodctl.errors import ConflictError, DamagedError, ExistsError, GoodctlError, InputError, NotFoundError, UsageError
-from goodctl.scoring.protocol import Failed, ScorerOptions
+from goodctl.errors import (
+    ConflictError,
+    DamagedError,
+    ExistsError,
+    GoodctlError,
+    InputError,
+    NotFoundError,
+    ServiceError,
+    UsageError,
+)
+from goodctl.scoring.protocol import Failed, Outcome, Request, ScorerOptions
 from goodctl.workflows.lines import alone
 from goodctl.workflows.score_choice import ScoreChoice
 from tests.fakes.scorers import FakeScorer
@@ -295,3 +305,42 @@ def test_a_full_disk_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(scorer.asked) == 2
     scoring.run(scorer)
     assert len(scorer.asked) == 2
+
+
+class Rejected(FakeScorer):
+    """Answers some texts and then says that its key is bad."""
+
+    def __init__(self, answers: int, **options: Any) -> None:
+        super().__init__(batch=1, **options)
+        self._answers = answers
+
+    def outcomes(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Outcome]]:
+        yield from islice(super().outcomes(requests), self._answers)
+        raise ServiceError("The key is rejected.", hint="Export another one.")
+
+
+def test_a_scorer_that_cannot_answer_leaves_nothing(tmp_path: Path) -> None:
+    scoring = Scoring(tmp_path, LINES)
+    with pytest.raises(ServiceError, match="key"):
+        scoring.run(Rejected(0))
+    assert list(scoring.files) == ["in.jsonl"]
+    assert scoring.run(FakeScorer(version="2")).counts.scored == 2  # nothing of the first one stands in the way
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_an_output_stays_until_another_scorer_has_answered(tmp_path: Path, answers: int) -> None:
+    scoring = Scoring(tmp_path, LINES)
+    scoring.run()
+    before = scoring.files
+    with pytest.raises(ServiceError, match="key"):
+        scoring.run(Rejected(answers, version="2"), overwrite=True)
+    after = scoring.files
+    for name in ("out.jsonl", "out.jsonl.manifest.json", "in.jsonl"):
+        assert after[name] == before[name]
+    assert after.keys() == before.keys()
+    first, second = FakeScorer(), FakeScorer(version="2")
+    if answers:  # that answer is kept, and is asked for no more
+        assert scoring.run(second, overwrite=True).counts.scored == 2
+        assert len(second.asked) == 1
+    else:
+        assert scoring.run(first, overwrite=True).asked == 0
