@@ -1,9 +1,10 @@
 """How many requests may be sent when: never more than the rate in any second, whoever else on the machine sends.
 
-The rate is a number of turns. A request takes one, and gives it back a second and a margin after it was *written*, not
-after it was handed over: a connection may have to be opened first, and while that takes its time, requests pile up that
-leave in one moment. Two uses of one turn are so always more than a second apart at the socket, hence no second sees
-more writes than there are turns. ``MARGIN_S`` is what the way to the service may vary by before a second there does.
+The rate is a number of turns. A request takes one, and gives it back a second and a margin after it was *written*, give
+or take half the margin, and not after it was handed over: a connection may have to be opened first, and while that
+takes its time, requests pile up that leave in one moment. Two uses of one turn are so always more than a second apart,
+as they are handed over and at the socket; hence no second sees more requests than there are turns. ``MARGIN_S`` is what
+the way to the service may vary by before a second there does.
 
 All of it is kept in the monotonic clock of this process. The shared file holds moments of the wall clock; each is
 translated when it is first seen, and a moment that seems to lie in the future counts as now, so that a clock that is
@@ -23,8 +24,11 @@ from goodctl.scoring.perspective.moments import DamagedRecordError, Moment, Mome
 
 MOST_QUERIES_PER_SECOND = 1000.0
 MARGIN_S = 0.012
-"""Seconds. The way to a service varies by a few milliseconds between two requests; at a target of 0.98 of the rate
-20 ms could be spent, of which timers and the writing of a request need some."""
+"""Seconds. A pace of 0.98 of the rate allows for 20 ms: the most of them is for the way to the service, which takes now
+longer and now shorter; some are left to timers, by which every turn begins a little later than it could."""
+_WRITING_S = MARGIN_S / 2
+"""So much of the time from handing over to writing is left to the margin: otherwise every turn would lose it again. Two
+writes of one turn are still a second and half a margin apart."""
 _UNWRITTEN_S = 12.0
 """After so long nobody waits for another process, which may be dead, to say that its request was written. Opening a
 connection takes at most 10 s."""
@@ -118,8 +122,11 @@ class Allowance:
         The others are told with the next turn that is taken, or by ``tell``. Until then they take it for unwritten,
         which is on the safe side.
         """
-        self._seen[turn] = _Seen(self._monotonic(), written=True, certain=True)
-        self._untold[turn] = self._wall()
+        now = self._monotonic()
+        handed_over = self._seen[turn].at if turn in self._seen else now
+        at = max(handed_over, now - _WRITING_S)
+        self._seen[turn] = _Seen(at, written=True, certain=True)
+        self._untold[turn] = self._wall() - (now - at)
 
     def tell(self) -> None:
         """Tell the others what was written.

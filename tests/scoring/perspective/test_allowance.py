@@ -208,3 +208,15 @@ def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
 def test_impossible_rates(rate: float, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="impossible"):
         allowance(rate, tmp_path, Clock())
+
+
+@pytest.mark.parametrize(("writing_s", "apart_s"), [(0.0, 1.012), (0.004, 1.012), (0.3, 1.306)])
+def test_a_turn_is_free_a_second_after_it_was_written(writing_s: float, apart_s: float, tmp_path: Path) -> None:
+    clock = Clock()
+    allowed = allowance(1, tmp_path, clock)
+    turn, _ = allowed.take()
+    assert turn is not None
+    handed_over = clock.now
+    clock.now += writing_s
+    allowed.written(turn)
+    assert send(allowed, clock) - handed_over == pytest.approx(apart_s), "little of the writing is left to the margin"
