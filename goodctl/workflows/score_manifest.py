@@ -118,7 +118,7 @@ class ScoreManifest:
 
     def differences(self, other: ScoreManifest) -> list[str]:
         """What another run would do differently, as ``name: this → that``."""
-        found = [each.replace("scorer: ", "scorer: ", 1) for each in differences(self.scorer, other.scorer)]
+        found = differences(self.scorer, other.scorer)
         mine, theirs = (
             {
                 "attributes": ", ".join(each.attributes),
