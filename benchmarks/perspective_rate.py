@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--rates", type=float, nargs="+", default=[10.0, 100.0], help="queries a second")
     options.add_argument("--seconds", type=float, default=60.0, help="of each run (default: %(default)s)")
-    options.add_argument("--memory-texts", type=int, default=100_000, help="default: %(default)s")
+    options.add_argument("--memory-texts", type=int, default=20_000, help="default: %(default)s")
     chosen = options.parse_args(arguments)
 
     table: list[dict[str, Any]] = []
