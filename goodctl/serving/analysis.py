@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from goodctl.scoring.perspective.attributes import ATTRIBUTES
 from goodctl.scoring.protocol import Failed, NotScored, Outcome, Request
 from goodctl.serving.choice import TEXT_BYTES
 from goodctl.serving.refusals import RefusedError, invalid, invalid_request, too_many, unavailable, unsupported
@@ -57,11 +58,14 @@ def read(body: bytes, attributes_for: Callable[[str | None], tuple[str, ...]], d
             break
     offered = attributes_for(language)
     lacking = [name for name in wanted if name.lower() not in offered]
+    if unknown := [name for name in lacking if name.lower() not in ATTRIBUTES]:
+        raise invalid_request(f"Unknown requested attribute: {unknown[0][:80]}")
     if lacking and (len(lacking) == len(wanted) or not _flag(fields, "dropUnsupportedAttributes")):
         raise unsupported(lacking[0], languages)
     token = fields.get("clientToken")
     if token is not None and not isinstance(token, str):
         raise invalid_request("'client_token' is a string.")
+    _check_unicode(token or "", "client_token")
     kept = {name: limit for name, limit in wanted.items() if name not in lacking}
     return Asked(Request(text, language), languages, kept, token)
 
@@ -139,7 +143,7 @@ def _text(fields: dict[str, Any]) -> str:
         raise invalid_request("'comment.text' is a string.")
     if entry.get("type", "PLAIN_TEXT") not in {"PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"}:
         raise invalid_request("'comment.type' is PLAIN_TEXT; this server takes no other.")
-    if not text:
+    if not text.strip():  # though there are scorers that would score it
         raise invalid("COMMENT_EMPTY", "Comment must be non-empty.")
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES:
         raise invalid("COMMENT_TOO_LONG", "Comment text was too many bytes.")
@@ -154,6 +158,7 @@ def _thresholds(fields: dict[str, Any]) -> dict[str, float]:
         raise invalid("NO_REQUESTED_ATTRIBUTES", "Must specify requested_attributes.")
     found = {}
     for name, settings in wanted.items():
+        _check_unicode(name, "requested_attributes")
         if name != name.upper():
             raise invalid_request(f"Unknown requested attribute: {name[:80]}; attributes are in capitals.")
         if not isinstance(settings, dict):
@@ -172,7 +177,15 @@ def _strings(fields: dict[str, Any], name: str) -> tuple[str, ...]:
     given = fields.get(name, [])
     if not isinstance(given, list) or not all(isinstance(each, str) and 0 < len(each) <= 35 for each in given):
         raise invalid_request(f"'{_snake(name)}' is a list of language tags.")
+    for each in given:
+        _check_unicode(each, _snake(name))
     return tuple(given)
+
+
+def _check_unicode(text: str, name: str) -> None:
+    """Refuse lone surrogates, which JSON can escape and nothing else can say."""
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise invalid_request(f"'{name}' holds a lone surrogate, which is no character.")
 
 
 def _flag(fields: dict[str, Any], name: str) -> bool:

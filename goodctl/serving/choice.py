@@ -22,10 +22,11 @@ class ServeChoice:
         port: 0 takes a free one.
         language: Of requests that name none; None leaves it unknown.
         max_body_bytes: Of a request; more is answered 413.
-        queue: Requests that are read or waiting at the same time; more are answered 429.
+        queue: Requests that wait or are scored at the same time; more are answered 429.
         batch: Texts that are scored together at most.
         wait_s: How long the first text of a batch waits for others.
-        body_timeout_s: How long a client may take to send its request.
+        head_timeout_s: How long a client may take to send the head of a request; then its connection is closed.
+        body_timeout_s: How long a client may take to send the body of a request.
         key: What clients must send as their key; None takes any or none. Never shown.
     """
 
@@ -36,8 +37,14 @@ class ServeChoice:
     queue: int = 512
     batch: int = 256
     wait_s: float = 0.005
+    head_timeout_s: float = 30.0
     body_timeout_s: float = 30.0
     key: str | None = field(default=None, repr=False)
+
+    @property
+    def connections(self) -> int:
+        """How many are served at the same time at most."""
+        return 4 * self.queue + 64
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

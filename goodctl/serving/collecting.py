@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Collector:
     Args:
         scorer: Used in one thread of its own; not closed.
         metrics: Told of batches and outcomes.
-        queue: Requests that may be in the server at the same time.
+        queue: Requests that may wait or be scored at the same time.
         batch: Texts of a batch at most.
         wait_s: How long the first text of a batch waits for others. Texts that came while another batch was computed
             have waited already.
@@ -84,6 +84,11 @@ class Collector:
         self._metrics.outcomes[kind] += 1
         return outcome
 
+    @property
+    def is_working(self) -> bool:
+        """Whether what comes will be scored."""
+        return self._task is not None and not self._task.done()
+
     def start(self) -> None:
         """Begin to score; on the event loop."""
         self._task = asyncio.get_running_loop().create_task(self._work())
@@ -93,10 +98,17 @@ class Collector:
         self._ending = True
         self._arrived.set()
         if self._task is not None:
-            await self._task
-        self._thread.shutdown()
+            await asyncio.wait([self._task])
+        # Who wanted to stop at once has cancelled the task, and does not wait for the batch.
+        self._thread.shutdown(wait=self._task is None or not self._task.cancelled())
 
     async def _work(self) -> None:
+        try:
+            await self._score_batches()
+        finally:  # whatever ends this: no client waits for nothing
+            _answer(self._waiting, FAULT)
+
+    async def _score_batches(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
@@ -112,7 +124,13 @@ class Collector:
                 self._arrived.clear()
             batch = [entry for entry in batch if not entry.answered.cancelled()]
             if batch:
-                await loop.run_in_executor(self._thread, self._run, batch, loop)
+                try:
+                    await loop.run_in_executor(self._thread, self._run, batch, loop)
+                except Exception as error:
+                    self._tell(error)
+                finally:
+                    # Behind the answers that the thread has left for the loop to give.
+                    loop.call_soon(_answer, batch, FAULT)
 
     def _run(self, batch: Sequence[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
         """Score a batch, in the scorer's thread; each client gets its answer as soon as it is there."""
@@ -120,22 +138,29 @@ class Collector:
         for entry in batch:
             asking.setdefault(entry.request, []).append(entry)
         loop.call_soon_threadsafe(self._metrics.batches.observe, len(asking))
+        failed: BaseException | None = None
         try:
             for request, outcome in self._scorer.outcomes(list(asking)):
                 loop.call_soon_threadsafe(_answer, asking.pop(request), outcome)
-        except Exception as error:  # the next batch may be another matter, so the server stays
-            self._report(Progress("", note=f"the scorer failed: {_fault(error)}"))
+        except BaseException as error:  # the next batch may be another matter, so the server stays
+            failed = error
         for entries in asking.values():
             loop.call_soon_threadsafe(_answer, entries, FAULT)
+        if failed is not None:
+            self._tell(failed)
+
+    def _tell(self, error: BaseException) -> None:
+        with contextlib.suppress(Exception):  # who reads it may have gone, which is no matter of the clients
+            self._report(Progress("", note=f"the scorer failed: {_fault(error)}"))
 
 
-def _answer(entries: Sequence[_Waiting], outcome: Outcome) -> None:
+def _answer(entries: Iterable[_Waiting], outcome: Outcome) -> None:
     for entry in entries:
         if not entry.answered.done():
             entry.answered.set_result(outcome)
 
 
-def _fault(error: Exception) -> str:
+def _fault(error: BaseException) -> str:
     """What went wrong, without what may hold a text: only goodctl's own messages are known not to."""
     if isinstance(error, GoodctlError):
         return error.message

@@ -44,7 +44,7 @@ class Metrics:
     """What a server has done. All is counted on the event loop's thread.
 
     Attributes:
-        waiting: Requests that are being read, waiting or scored.
+        waiting: Requests that are waiting or scored.
         requests: Answers to ``comments:analyze``, by HTTP status.
         outcomes: Texts, by ``scored``, ``not_scored`` and ``failed``.
         seconds: From a request's first byte to its answer.
@@ -76,7 +76,7 @@ class Metrics:
         if cut is not None:
             yield from _head("goodctl_texts_cut_total", "counter", "Texts longer than the scorer reads.")
             yield f"goodctl_texts_cut_total {cut}"
-        yield from _head("goodctl_queue_length", "gauge", "Requests being read, waiting or scored.")
+        yield from _head("goodctl_queue_length", "gauge", "Requests waiting or scored.")
         yield f"goodctl_queue_length {self.waiting}"
         yield from _head("goodctl_batch_texts", "histogram", "Different texts of a batch.")
         yield from self.batches.lines("goodctl_batch_texts")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,12 +21,18 @@ from goodctl.serving.analysis import answer, read
 from goodctl.serving.choice import ServeChoice
 from goodctl.serving.collecting import Collector
 from goodctl.serving.discovery import NAME, VERSION, document
+from goodctl.serving.intake import Intake
 from goodctl.serving.metrics import MEDIA_TYPE, Metrics
-from goodctl.serving.refusals import RefusedError, forbidden, too_large, unavailable
+from goodctl.serving.refusals import RefusedError, forbidden, unavailable
 
 ANALYZE = f"/{VERSION}/comments:analyze"
-_DRAINED = 16
-"""Times the limit: so much of a body that is too large is still taken off the wire, so that its sender reads why."""
+
+
+class _Json(JSONResponse):
+    """JSON in ASCII, which can write a lone surrogate where UTF-8 cannot."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 class PerspectiveApp:
@@ -40,7 +47,7 @@ class PerspectiveApp:
         self.metrics = Metrics()
         self.closing = False
         self._scorer, self._choice = scorer, choice
-        self._report = report
+        self._report, self._intake = report, Intake(choice)
         self._collector: Collector | None = None
 
     def asgi(self) -> Starlette:
@@ -93,12 +100,13 @@ class PerspectiveApp:
         self._check_key(request)
         if self.closing:
             raise unavailable("The server is shutting down.")
-        assert self._collector is not None
+        if self._collector is None or not self._collector.is_working:
+            raise unavailable("The server no longer scores; its own output says more.")
+        body = await self._intake.body(request)
+        asked = read(body, self._scorer.attributes_for, self._choice.language)
         with self._collector.place():
-            body = await self._body(request)
-            asked = read(body, self._scorer.attributes_for, self._choice.language)
             outcome = await self._collector.score(asked.request)
-        return JSONResponse(answer(asked, outcome))
+        return _Json(answer(asked, outcome))
 
     def _check_key(self, request: Request) -> None:
         if self._choice.key is None:
@@ -109,29 +117,13 @@ class PerspectiveApp:
         if not hmac.compare_digest(given, self._choice.key.encode("utf-8", "surrogateescape")):
             raise forbidden(bool(given))
 
-    async def _body(self, request: Request) -> bytes:
-        """The body, of which never more is held than may be."""
-        limit, found, seen = self._choice.max_body_bytes, bytearray(), 0
-        stated = request.headers.get("content-length", "")
-        if stated.isdecimal() and int(stated) > _DRAINED * limit:
-            raise too_large(limit)
-        try:
-            async with asyncio.timeout(self._choice.body_timeout_s):
-                async for piece in request.stream():
-                    seen += len(piece)
-                    if seen <= limit:
-                        found += piece
-                    elif seen > _DRAINED * limit:
-                        break
-        except TimeoutError:
-            raise RefusedError(408, "The request did not arrive in time.", headers={"connection": "close"}) from None
-        if seen > limit:
-            raise too_large(limit)
-        return bytes(found)
-
     async def _health(self, _request: Request) -> Response:
-        state = {"status": "closing" if self.closing else "ok", "scorer": self._scorer.identity.scorer}
-        return JSONResponse(state, status_code=503 if self.closing else 200)
+        if self.closing:
+            status = "closing"
+        else:
+            status = "ok" if self._collector is not None and self._collector.is_working else "failed"
+        state = {"status": status, "scorer": self._scorer.identity.scorer}
+        return _Json(state, status_code=200 if status == "ok" else 503)
 
     async def _measured(self, _request: Request) -> Response:
         return PlainTextResponse(self.metrics.text(getattr(self._scorer, "cut", None)), media_type=MEDIA_TYPE)
@@ -140,12 +132,12 @@ class PerspectiveApp:
         version = request.path_params.get("version") or request.query_params.get("version") or VERSION
         if version != VERSION:
             raise RefusedError(404, "Discovery document not found: this server has v1alpha1 of commentanalyzer.")
-        return JSONResponse(document(str(request.base_url)))
+        return _Json(document(str(request.base_url)))
 
 
 def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return JSONResponse(error.body, status_code=error.code, headers=error.headers)
+    return _Json(error.body, status_code=error.code, headers=error.headers)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

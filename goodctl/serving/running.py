@@ -22,6 +22,7 @@ from goodctl.serving.choice import ServeChoice
 try:
     import uvicorn
 
+    from goodctl.serving.heads import timed
     from goodctl.serving.perspective import PerspectiveApp
 except ImportError as error:
     if (error.name or "").split(".")[0] not in {"starlette", "uvicorn"}:
@@ -92,7 +93,7 @@ class PerspectiveServer:
         self.url = _url(socket.gethostname() if address.is_unspecified else host, port)
         self.is_open = not address.is_loopback and choice.key is None
         self._app = PerspectiveApp(scorer, choice, report)
-        self._server = _Server(self._app, report)
+        self._server = _Server(self._app, choice, report)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -132,10 +133,11 @@ class PerspectiveServer:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: PerspectiveApp, report: Report) -> None:
+    def __init__(self, app: PerspectiveApp, choice: ServeChoice, report: Report) -> None:
         config = uvicorn.Config(
             app.asgi(),
-            http="h11",
+            http=timed(choice.head_timeout_s),
+            limit_concurrency=choice.connections,
             loop="asyncio",
             ws="none",
             lifespan="on",

@@ -25,7 +25,7 @@ class HeldScorer:
         outcome: Given in the place of a score where the text is its key; an exception is raised.
     """
 
-    def __init__(self, outcome: dict[str, Outcome | Exception] | None = None) -> None:
+    def __init__(self, outcome: dict[str, Outcome | BaseException] | None = None) -> None:
         self.go, self.busy = threading.Event(), threading.Event()
         self.go.set()
         self.batches: list[list[Request]] = []
@@ -49,7 +49,7 @@ class HeldScorer:
         self.busy.clear()
         for request in reversed(batch):
             special = self.outcome.get(request.text)
-            if isinstance(special, Exception):
+            if isinstance(special, BaseException):
                 raise special
             yield request, special or Scored({name: score(request.text) for name in ("toxicity", "insult")})
 
@@ -86,7 +86,7 @@ def asking(text: str, *attributes: str, **fields: Any) -> dict[str, Any]:
     return {"comment": {"text": text}, "requestedAttributes": wanted, "languages": ["en"], **fields}
 
 
-REFUSALS: dict[str, Outcome | Exception] = {
+REFUSALS: dict[str, Outcome | BaseException] = {
     "is rejected": NotScored("rejected", "It was rejected."),
     "is too long": NotScored("too_long", "It is too long."),
     "is in Latin": NotScored("language", "No Latin."),

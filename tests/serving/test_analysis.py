@@ -98,7 +98,13 @@ def test_unsupported_attributes_are_dropped_on_request() -> None:
         ({"requestedAttributes": {"TOXICITY": {}}}, "COMMENT_EMPTY", "non-empty"),
         (asking("é" * 10_241), "COMMENT_TOO_LONG", "too many bytes"),
         (asking("a", "TOXICITY", languages=["xx"]), "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", "xx"),
-        (asking("a", "NO_SUCH"), "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", "NO_SUCH"),
+        (asking("a", "THREAT"), "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", "THREAT"),
+        (asking("a", "NO_SUCH"), "INVALID_REQUEST", "NO_SUCH"),
+        (asking("a", "TOXICITY", "NO_SUCH", dropUnsupportedAttributes=True), "INVALID_REQUEST", "NO_SUCH"),
+        (asking(" \n\t\N{NO-BREAK SPACE}"), "COMMENT_EMPTY", "non-empty"),
+        (asking("a", clientToken="t\ud800"), "INVALID_REQUEST", "'client_token' holds a lone surrogate"),
+        (asking("a", "TOXICITY\udfff"), "INVALID_REQUEST", "'requested_attributes' holds a lone surrogate"),
+        (asking("a", languages=["\ud800"]), "INVALID_REQUEST", "'languages' holds a lone surrogate"),
         ({**asking("a"), "requestedAttributes": {}}, "NO_REQUESTED_ATTRIBUTES", "requested_attributes"),
         ({"comment": {"text": "a"}}, "NO_REQUESTED_ATTRIBUTES", "requested_attributes"),
         (b"{", "INVALID_REQUEST", "character 1"),
@@ -130,6 +136,11 @@ def test_what_is_wrong_is_said(fields: Any, kind: str, words: str) -> None:
     assert words in error["message"]
 
 
+def test_a_scorers_own_attributes_need_not_be_those_of_perspective() -> None:
+    asked = read(body(asking("a", "OBSCENE")), lambda language: ("obscene",), None)
+    assert list(asked.thresholds) == ["OBSCENE"]
+
+
 def test_the_longest_text() -> None:
     assert read(body(asking("é" * 10_240)), OFFERED, None).request.text == "é" * 10_240
 
@@ -157,7 +168,7 @@ def test_a_text_that_the_scorer_cannot_score_is_not_the_clients_fault() -> None:
     assert (caught.value.code, caught.value.body["error"]["status"]) == (500, "INTERNAL")
 
 
-@given(st.text(st.characters(codec="utf-16"), min_size=1, max_size=50))
+@given(st.text(st.characters(codec="utf-16"), min_size=1, max_size=50).filter(str.strip))
 def test_the_span_covers_the_whole_text(text: str) -> None:
     asked = read(body(asking(text)), OFFERED, None)
     span = answer(asked, Scored({"toxicity": 0.5}))["attributeScores"]["TOXICITY"]["spanScores"][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from goodctl.progress import Progress
+from goodctl.scoring.protocol import NotScored
 from tests.serving.serving import PATH, REFUSALS, HeldScorer, asking, running, score
 
 
@@ -74,6 +76,28 @@ def test_a_scorer_that_fails_is_reported_without_the_text_and_the_server_stays()
     assert "breaks" not in str(notes)
 
 
+def test_a_report_that_nobody_reads_is_no_matter_of_the_clients() -> None:
+    def closed(_: Progress) -> None:
+        raise BrokenPipeError
+
+    with running(HeldScorer({**REFUSALS, "leaves": SystemExit(1)}), closed) as server:
+        for text in ("breaks", "leaves", "breaks"):
+            assert error_of(analyze(server.url, text=text))["status"] == "UNAVAILABLE"
+        assert analyze(server.url, text="fine").status_code == 200
+        assert httpx.get(server.url + "/healthz").status_code == 200
+
+
+def test_a_lone_surrogate_breaks_no_answer() -> None:
+    scorer = HeldScorer({"odd": NotScored("no_number", "No number in \ud800.")})
+    with running(scorer) as server:
+        for fields in (asking("a", clientToken="\ud800"), asking("a", "X\ud800"), asking("a", languages=["\ud800"])):
+            response = httpx.post(server.url + PATH, content=json.dumps(fields))
+            assert (response.status_code, error_of(response)["status"]) == (400, "INVALID_ARGUMENT")
+        response = analyze(server.url, text="odd")
+        assert (response.status_code, error_of(response)["status"]) == (500, "INTERNAL")
+        assert "\ud800" in error_of(response)["message"]
+
+
 def test_a_key_where_one_is_set() -> None:
     secret = "open sesame é"
     with running(HeldScorer(), key=secret) as server:
@@ -128,6 +152,63 @@ def test_a_body_that_never_comes() -> None:
         assert response.status == 408
         assert json.loads(response.read())["error"]["status"] == "DEADLINE_EXCEEDED"
         client.close()
+
+
+def connected(url: str, head: bytes) -> socket.socket:
+    """A connection over which the beginning of a request was sent."""
+    host, port = url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.sendall(head)
+    return connection
+
+
+def test_bodies_that_never_come_take_nobodys_place() -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n".encode()
+    with running(HeldScorer(), queue=1) as server:
+        slow = [connected(server.url, head) for _ in range(3)]
+        for connection in slow:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # its body is being read
+        assert analyze(server.url, text="fine").status_code == 200
+        for connection in slow:
+            connection.close()
+
+
+def test_more_of_bodies_than_there_is_room_for() -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 1024\r\nExpect: 100-continue\r\n\r\n".encode()
+    with running(HeldScorer(), queue=1, max_body_bytes=1024) as server:
+        with connected(server.url, head) as slow:
+            assert slow.recv(1000).startswith(b"HTTP/1.1 100")
+            slow.sendall(b" " * 1000)
+            for _ in range(2000):  # until those bytes are there
+                refused = analyze(server.url, text="fine")
+                if refused.status_code != 200:
+                    break
+            assert (refused.status_code, error_of(refused)["status"]) == (429, "RESOURCE_EXHAUSTED")
+            slow.sendall(b" " * 24)
+            assert b" 400 " in slow.recv(1000)
+        assert analyze(server.url, text="fine").status_code == 200
+
+
+@pytest.mark.parametrize("head", [b"", b"POST /v1alpha1/comm", b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\nGET /he"])
+def test_a_head_that_never_comes_ends_its_connection_alone(head: bytes) -> None:
+    scorer = HeldScorer()
+    with running(scorer, head_timeout_s=0.5) as server, ThreadPoolExecutor(1) as clients:
+        scorer.go.clear()
+        patient = clients.submit(analyze, server.url, text="patient")
+        assert scorer.busy.wait(30)
+        with connected(server.url, head) as slow:
+            while slow.recv(1000):
+                pass  # an answer to what was whole, then the end
+        scorer.go.set()
+        assert patient.result().status_code == 200
+
+
+def test_connections_have_a_limit() -> None:
+    with running(HeldScorer(), queue=1) as server:
+        many = [connected(server.url, b"") for _ in range(server.choice.connections)]
+        assert httpx.get(server.url + "/healthz").status_code == 503
+        for connection in many:
+            connection.close()
 
 
 def test_texts_of_several_clients_are_scored_together_and_equal_ones_once() -> None:

@@ -63,6 +63,35 @@ def test_what_comes_while_it_ends_is_refused() -> None:
     assert not scorer.batches
 
 
+def test_a_server_that_no_longer_scores_says_so_and_leaves_nobody_waiting() -> None:
+    scorer = HeldScorer()
+    app = PerspectiveApp(scorer, ServeChoice(wait_s=0))
+
+    async def ask() -> tuple[httpx.Response, ...]:
+        asgi = app.asgi()
+        transport = httpx.ASGITransport(asgi)
+        async with (
+            asgi.router.lifespan_context(asgi),
+            httpx.AsyncClient(transport=transport, base_url="http://here") as client,
+        ):
+            healthy = await client.get("/healthz")
+            scorer.go.clear()
+            waiting = [asyncio.create_task(client.post(PATH, json=asking(text))) for text in ("a", "b")]
+            while app.metrics.waiting < 2 or not scorer.busy.is_set():
+                await asyncio.sleep(0)
+            assert app._collector is not None
+            assert app._collector._task is not None
+            app._collector._task.cancel()
+            answers = [await each for each in waiting]
+            scorer.go.set()
+            return healthy, *answers, await client.post(PATH, json=asking("c")), await client.get("/healthz")
+
+    healthy, *refused, sick = asyncio.run(asyncio.wait_for(ask(), 30))
+    assert (healthy.status_code, healthy.json()["status"]) == (200, "ok")
+    assert [each.status_code for each in refused] == [503] * 3
+    assert (sick.status_code, sick.json()["status"]) == (503, "failed")
+
+
 def test_a_second_signal_does_not_wait(capfd: pytest.CaptureFixture[str]) -> None:
     scorer, notes = HeldScorer(), list[Progress]()
     choice = ServeChoice(port=0, wait_s=0)

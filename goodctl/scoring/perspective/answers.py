@@ -1,10 +1,10 @@
-"""What an answer of the service means: a score, none, a fault that may pass, or the end of everything."""
+"""What an answer of the service means: a score, none, a fault that may pass, a doubt, or the end of everything."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from goodctl.errors import GoodctlError, ServiceError, UsageError
@@ -22,6 +22,8 @@ _NOT_SCORED = {
     "LANGUAGE_DETECTION_FAILED": ("language", "The service cannot tell the language; say it: --language en"),
 }
 _BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED"})
+_CONCERN_ALL = _BAD_KEY | {"NO_REQUESTED_ATTRIBUTES", "FAILED_PRECONDITION"}
+"""What a 400 may say that has nothing to do with the text; the last is said of a project or a place."""
 _QUOTA = frozenset({"RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "rateLimitExceeded", "quotaExceeded"})
 _LONGEST_MESSAGE = 200
 
@@ -45,6 +47,19 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """The service calls a request wrong. Whether its text alone is at fault, or all requests are, it does not say.
+
+    Attributes:
+        not_scored: The outcome where it is the text.
+        error: What to raise where it is all requests.
+    """
+
+    not_scored: NotScored
+    error: ServiceError
+
+
+@dataclass(frozen=True)
 class Asked:
     """What an answer is read against.
 
@@ -60,10 +75,10 @@ class Asked:
     detected: bool
     raw: bool
     host: str
-    secret: str | None
+    secret: str | None = field(repr=False)
 
 
-def read(status: int, content: bytes, retry_after: str | None, asked: Asked) -> Outcome | Fault:
+def read(status: int, content: bytes, retry_after: str | None, asked: Asked) -> Outcome | Fault | Rejected:
     """The meaning of an answer.
 
     Args:
@@ -87,6 +102,9 @@ def read(status: int, content: bytes, retry_after: str | None, asked: Asked) -> 
     if status == 400:
         for word in sorted(reasons & _NOT_SCORED.keys()):
             return NotScored(*_NOT_SCORED[word])
+        if not reasons & _CONCERN_ALL:
+            what = f"{asked.host} does not take the text (HTTP 400{_said(error, asked.secret)})."
+            return Rejected(NotScored("rejected", what), _refusal(status, error, asked))
     if status == 413:
         return NotScored(*_NOT_SCORED["COMMENT_TOO_LONG"])
     raise _end(status, error, asked)
@@ -134,8 +152,12 @@ def _end(status: int, error: _Error, asked: Asked) -> GoodctlError:
             f"{asked.host} sends requests elsewhere (HTTP {status}), and the key goes to no other address.",
             hint="Name the right address: --base-url URL",
         )
+    return _refusal(status, error, asked)
+
+
+def _refusal(status: int, error: _Error, asked: Asked) -> ServiceError:
     return ServiceError(
-        f"{asked.host} refuses the request (HTTP {status}{said}).",
+        f"{asked.host} refuses the request (HTTP {status}{_said(error, asked.secret)}).",
         hint="Nothing was lost: run the same command again once the cause is gone.",
     )
 

@@ -13,7 +13,8 @@ import httpx
 
 from goodctl.errors import ServiceError
 from goodctl.scoring.perspective.address import Address
-from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, read
+from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, Rejected, read
+from goodctl.scoring.perspective.background import Group
 from goodctl.scoring.perspective.backoff import LONGEST_WAIT_S, Backoff, seconds_of
 from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.pace import Pace
@@ -53,8 +54,13 @@ class Asker:
     _has_answered: bool = False
     _lost: int = 0
 
-    async def ask(self, body: Mapping[str, Any], asked: Asked) -> Outcome:
+    async def ask(self, body: Mapping[str, Any], asked: Asked, group: Group) -> Outcome | Rejected:
         """The outcome of a text, after as many tries as it takes.
+
+        Args:
+            body: What is sent.
+            asked: What the answer is read against.
+            group: Told while a request is under way; once it is ending nothing is sent again.
 
         Raises:
             UsageError: The key is not accepted.
@@ -64,10 +70,12 @@ class Asker:
         tried = 0
         while True:
             tried += 1
-            outcome = await self._try(content, asked)
+            outcome = await self._try(content, asked, group)
             if not isinstance(outcome, Fault):
                 self._count(outcome)
                 return outcome
+            if group.ending:
+                return outcome.failed
             told = seconds_of(outcome.retry_after, self.wall())
             if told is not None and told > LONGEST_WAIT_S:
                 raise ServiceError(
@@ -82,10 +90,10 @@ class Asker:
                 return outcome.failed
             await self.sleep(wait)
 
-    async def _try(self, content: bytes, asked: Asked) -> Outcome | Fault:
+    async def _try(self, content: bytes, asked: Asked, group: Group) -> Outcome | Fault | Rejected:
         try:
             async with asyncio.timeout(None) as deadline:
-                status, answer, retry_after = await self._sent(content, deadline)
+                status, answer, retry_after = await self._sent(content, deadline, group)
         except (httpx.TimeoutException, TimeoutError):
             return Fault(Failed("timeout", f"{self.address.host} does not answer in time."))
         except httpx.RequestError as error:
@@ -96,7 +104,7 @@ class Asker:
             self.pace.answered()
         return outcome
 
-    async def _sent(self, content: bytes, deadline: asyncio.Timeout) -> tuple[int, bytes, str | None]:
+    async def _sent(self, content: bytes, deadline: asyncio.Timeout, group: Group) -> tuple[int, bytes, str | None]:
         """Status, body and ``Retry-After`` of one answer."""
         turn = await self.pace.turn()
         deadline.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
@@ -106,7 +114,7 @@ class Asker:
                 turn.written()
 
         try:
-            with self.connections.client() as client:
+            with group.under_way(), self.connections.client() as client:
                 request = client.build_request("POST", self.address.url, content=content, extensions={"trace": trace})
                 response = await client.send(request, stream=True)
                 try:
@@ -121,7 +129,7 @@ class Asker:
             turn.over()
         return response.status_code, bytes(answer), response.headers.get("Retry-After")
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome | Rejected) -> None:
         if not isinstance(outcome, Failed):
             self._lost = 0
             return

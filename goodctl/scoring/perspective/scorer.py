@@ -6,10 +6,8 @@ import asyncio
 import datetime
 import math
 import os
-import queue
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import httpx
@@ -17,7 +15,7 @@ import httpx
 from goodctl.errors import UsageError
 from goodctl.scoring.perspective.address import VERSION, Address
 from goodctl.scoring.perspective.allowance import Allowance
-from goodctl.scoring.perspective.answers import KEY_VARIABLE, Asked
+from goodctl.scoring.perspective.answers import KEY_VARIABLE, Asked, Rejected
 from goodctl.scoring.perspective.asking import DEADLINE_S, Asker
 from goodctl.scoring.perspective.attributes import LANGUAGES, available, checked, language_of
 from goodctl.scoring.perspective.background import Background, Group
@@ -26,6 +24,7 @@ from goodctl.scoring.perspective.body import MOST_BYTES, body, sendable
 from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.moments import Moments
 from goodctl.scoring.perspective.pace import Pace
+from goodctl.scoring.perspective.rounds import Doubts, Round, Sent, released
 from goodctl.scoring.protocol import Identity, NotScored, Outcome, Request, ScorerOptions
 
 DEFAULT_RATE = 1.0
@@ -95,6 +94,7 @@ class PerspectiveScorer:
         self._most_held = min(_MOST_HELD, max(_FEWEST_HELD, math.ceil(self._rate * _HELD_S)))
         self._background = Background()
         self._asker: Asker | None = None
+        self._doubts = Doubts()
         self._cut = 0
 
     def __repr__(self) -> str:
@@ -130,39 +130,48 @@ class PerspectiveScorer:
     def outcomes(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Outcome]]:
         """Each request with its outcome, as they come.
 
+        An error is raised behind what was answered until then, and what is answered shortly afterwards.
+
         Raises:
             UsageError: The key is not accepted.
             ServiceError: The service cannot be reached, is down, or refuses for a reason that concerns all requests;
                 or the record of moments cannot be used.
         """
-        group: Group = set()
-        asked: dict[Future[Outcome], Request] = {}
-        done: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
-        source = iter(requests)
-        more = True
+        under_way = Round(self._background, self._ask, self._around.sleep)
+        held: list[tuple[Request, Rejected]] = []
         try:
-            while more or asked:
-                if more and len(asked) < self._most_held and done.empty():
-                    request = next(source, None)
-                    if request is None:
-                        more = False
-                    elif isinstance(prepared := self._prepared(request), NotScored):
-                        yield request, prepared
-                    else:
-                        future = self._background.start(group, self._ask, *prepared)
-                        asked[future] = request
-                        future.add_done_callback(done.put)
-                else:
-                    future = done.get()
-                    yield asked.pop(future), future.result()
+            yield from self._outcomes(iter(requests), under_way, held)
+        except Exception:
+            for request, found in under_way.rest():
+                yield from self._doubts.decided(held, request, found)
+            raise
         finally:
-            self._background.end(group)
+            under_way.end()
+
+    def _outcomes(
+        self, source: Iterator[Request], under_way: Round, held: list[tuple[Request, Rejected]]
+    ) -> Iterator[tuple[Request, Outcome]]:
+        more = True
+        while more or under_way:
+            if more and len(under_way) < self._most_held and not under_way.is_answered:
+                request = next(source, None)
+                if request is None:
+                    more = False
+                elif isinstance(prepared := self._prepared(request), NotScored):
+                    yield request, prepared
+                else:
+                    under_way.start(request, prepared)
+            else:
+                yield from self._doubts.decided(held, *under_way.next())
+                if error := self._doubts.error(held):
+                    raise error
+        yield from released(held)  # too few to say that all requests are wrong
 
     def close(self) -> None:
         """End the thread and close the connections. Twice does no harm."""
         self._background.close(self._closed)
 
-    def _prepared(self, request: Request) -> tuple[dict[str, object], Asked] | NotScored:
+    def _prepared(self, request: Request) -> Sent | NotScored:
         """What to send, or why nothing is sent."""
         if not request.text.strip():
             return NotScored("empty", "The text is empty.")
@@ -180,7 +189,7 @@ class PerspectiveScorer:
         asked = Asked(attributes, language is None, self._raw, self._address.host, self._key)
         return body(text, attributes, language), asked
 
-    async def _ask(self, sent: dict[str, object], asked: Asked) -> Outcome:
+    async def _ask(self, sent: dict[str, object], asked: Asked, group: Group) -> Outcome | Rejected:
         if self._asker is None:  # made in the loop that uses it
             around = self._around
             pace = Pace(self._allowance, monotonic=around.monotonic, sleep=around.sleep)
@@ -195,7 +204,7 @@ class PerspectiveScorer:
                 around.sleep,
                 around.deadline_s,
             )
-        return await self._asker.ask(sent, asked)
+        return await self._asker.ask(sent, asked, group)
 
     async def _closed(self) -> None:
         if self._asker is not None:

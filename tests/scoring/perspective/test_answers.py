@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goodctl.errors import GoodctlError, ServiceError, UsageError
-from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, read
+from goodctl.scoring.perspective.answers import MOST_ANSWER_BYTES, Asked, Fault, Rejected, read
 from goodctl.scoring.protocol import Failed, NotScored, Scored
 from tests.fakes import perspective_protocol as protocol
 
@@ -76,10 +76,36 @@ def test_texts_that_get_no_score(kind: str, reason: str) -> None:
     assert outcome.reason == reason
 
 
-@pytest.mark.parametrize("kind", ["NO_REQUESTED_ATTRIBUTES", "INVALID_REQUEST", "SOMETHING_NEW"])
-def test_requests_that_are_wrong_end_it(kind: str) -> None:
-    with pytest.raises(ServiceError, match=kind):
-        answered(*protocol.refused(kind, "Something is wrong."))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        protocol.refused("NO_REQUESTED_ATTRIBUTES", "Nothing is asked for."),
+        protocol.error(400, "FAILED_PRECONDITION", "The location is not supported."),
+    ],
+)
+def test_requests_that_are_wrong_end_it(answer: tuple[int, Any]) -> None:
+    with pytest.raises(ServiceError, match=answer[1]["error"]["message"].rstrip(".")):
+        answered(*answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        protocol.refused("INVALID_REQUEST", "Something is wrong."),
+        protocol.refused("SOMETHING_NEW", "Something is wrong."),
+        protocol.error(400, "INVALID_ARGUMENT", "Something is wrong."),
+    ],
+)
+def test_requests_that_are_wrong_for_their_text_or_for_all(answer: tuple[int, Any]) -> None:
+    found = answered(*answer)
+    assert isinstance(found, Rejected)
+    assert found.not_scored.reason == "rejected"
+    assert found.not_scored.message.endswith(": Something is wrong).")
+    assert "INVALID_ARGUMENT" in found.error.message
+
+
+def test_a_rejected_request_without_a_word() -> None:
+    assert answered(400, b"<html>").not_scored.message == "example.org does not take the text (HTTP 400)."
 
 
 @pytest.mark.parametrize("answer", [protocol.BAD_KEY, protocol.DISABLED, (401, {}), (403, b"<html>forbidden</html>")])
@@ -93,7 +119,10 @@ def test_keys_that_are_not_accepted_end_it(answer: tuple[int, Any]) -> None:
     "message", [f"The key {SECRET} is bad.", "x" * 195 + SECRET, f"{SECRET[:5]} {SECRET}", f"a\n{SECRET}\tb"]
 )
 def test_a_key_that_the_service_repeats_is_hidden(message: str) -> None:
-    for status in (400, 403, 404, 418):
+    rejected = answered(400, {"error": {"message": message, "status": SECRET}})
+    for said in (rejected.not_scored.message, rejected.error.message):
+        assert SECRET[:6] not in said
+    for status in (403, 404, 418):
         with pytest.raises(GoodctlError) as caught:
             answered(status, {"error": {"message": message, "status": SECRET}})
         said = f"{caught.value.message} {caught.value.hint}"

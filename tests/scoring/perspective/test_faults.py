@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import AsyncIterator
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
 from goodctl.errors import ServiceError, UsageError
-from goodctl.scoring.protocol import Failed, Request, Scored
+from goodctl.scoring.perspective.rounds import PATIENCE_S
+from goodctl.scoring.protocol import Failed, NotScored, Outcome, Request, Scored
 from tests.fakes import perspective_protocol as protocol
 from tests.scoring.perspective.asked import Answering, InTurn, analyzed, refused, texts
 
@@ -128,9 +131,102 @@ def test_a_key_that_is_not_accepted_ends_it_at_once(answer: tuple[int, dict[str,
     assert len(answering.requests) <= 40, "no more than were held"
 
 
-def test_an_invalid_request_is_named() -> None:
+WRONG = refused(protocol.refused("INVALID_REQUEST", "Something is wrong."))
+
+
+def odd(request: httpx.Request) -> bool:
+    return "odd" in json.loads(request.content)["comment"]["text"]
+
+
+@pytest.mark.parametrize("place", [0, 4, 29])
+@pytest.mark.parametrize("rate", [1, 100])
+def test_an_odd_text_is_rejected_alone(place: int, rate: int) -> None:
+    answering = Answering(lambda request: WRONG if odd(request) else analyzed(request), rate=rate)
+    asked = texts(30)
+    asked[place] = Request("odd", "en")
+    found = answering.outcomes(asked)
+    rejected = found.pop("odd")
+    assert isinstance(rejected, NotScored)
+    assert (rejected.reason, "Something is wrong" in rejected.message) == ("rejected", True)
+    assert len(found) == 29
+    assert all(isinstance(outcome, Scored) for outcome in found.values())
+
+
+def test_many_odd_texts_are_rejected_once_one_was_scored() -> None:
+    answering = Answering(lambda request: WRONG if odd(request) else analyzed(request), rate=1)
+    odd_ones = [Request(f"odd {number}", "en") for number in range(15)]
+    found = answering.outcomes([*odd_ones[:9], *texts(1), *odd_ones[9:]])
+    assert sum(isinstance(outcome, NotScored) for outcome in found.values()) == 15
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_a_few_odd_texts_alone_are_rejected(count: int) -> None:
+    """As where a run was stopped, and only these are left."""
+    found = Answering(lambda request: WRONG).outcomes(texts(count))
+    assert [outcome.reason for outcome in found.values() if isinstance(outcome, NotScored)] == ["rejected"] * count
+
+
+@pytest.mark.parametrize("rate", [1, 10])
+def test_requests_that_are_all_wrong_end_it(rate: int) -> None:
+    answering = Answering(lambda request: WRONG, rate=rate)
+    found: list[Outcome] = []
     with pytest.raises(ServiceError, match=r"INVALID_REQUEST.*Something is wrong"):
-        Answering(lambda request: refused(protocol.refused("INVALID_REQUEST", "Something is wrong."))).outcome()
+        found += [outcome for _, outcome in answering.scorer.outcomes(texts(1000))]
+    answering.scorer.close()
+    assert not found
+    assert len(answering.requests) <= 50
+
+
+class Slow:
+    """Answers the first text with an error once the others are under way; each other one takes longer than the last."""
+
+    def __init__(self, step_s: float) -> None:
+        self.answering = Answering(self, rate=10)
+        self._step_s, self._numbers = step_s, itertools.count()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        number = next(self._numbers)
+        await self.answering.clock.sleep(1.0 + number * self._step_s)
+        return refused(protocol.BAD_KEY) if number == 0 else analyzed(request)
+
+    def run(self) -> list[Outcome]:
+        """What came before the error."""
+        found: list[Outcome] = []
+        with pytest.raises(UsageError, match="does not accept the key"):
+            for _, outcome in self.answering.scorer.outcomes(texts(1000)):
+                found.append(outcome)
+        self.answering.scorer.close()
+        return found
+
+
+def test_an_error_waits_for_the_answers_that_are_under_way() -> None:
+    slow = Slow(0.1)
+    found = slow.run()
+    assert len(found) == len(slow.answering.requests) - 1 > 5
+    assert all(isinstance(outcome, Scored) for outcome in found)
+
+
+def test_an_error_does_not_wait_for_long_nor_is_anything_sent_after_it() -> None:
+    slow = Slow(1.0)
+    found = slow.run()
+    assert len(found) == 2 < len(slow.answering.requests) - 1
+    first = slow.answering.moments[0]
+    assert max(slow.answering.moments) <= first + 1.1
+    assert slow.answering.clock.now <= first + 1.0 + PATIENCE_S + 0.2
+
+
+def test_an_error_of_the_source_loses_no_answer() -> None:
+    def source() -> Iterator[Request]:
+        yield from texts(5)
+        raise ServiceError("The disk is gone.")
+
+    found = []
+    answering = Answering(rate=10)
+    with pytest.raises(ServiceError, match="disk"):
+        for request, _ in answering.scorer.outcomes(source()):
+            found.append(request)
+    answering.scorer.close()
+    assert len(found) == len(answering.requests)
 
 
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from goodctl.errors import GoodctlError
 from goodctl.scoring.perspective import PerspectiveScorer, Surroundings
+from goodctl.scoring.perspective.answers import Asked
 from goodctl.scoring.perspective.backoff import Backoff
 from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.protocol import Request, ScorerOptions
@@ -46,6 +47,12 @@ def test_errors_show_no_key(answer: tuple[int, dict[str, object]]) -> None:
     with pytest.raises(GoodctlError) as caught:
         answering.outcome()
     assert KEY not in shown(caught.value)
+
+
+def test_what_an_answer_is_read_against_hides_it() -> None:
+    asked = Asked(("toxicity",), detected=False, raw=False, host="example.org", secret=KEY)
+    assert KEY not in repr(asked)
+    assert KEY not in str([asked])
 
 
 @pytest.mark.parametrize("http2", [False, True])
