@@ -14,7 +14,8 @@ from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted
 
 if TYPE_CHECKING:
-    from goodctl.evaluation.results import Comparison, Evaluation, Figure, FileEvaluation, GroupFigures, PairedFigures
+    from goodctl.evaluation.figure import Figure, GroupFigures, PairedFigures
+    from goodctl.evaluation.results import Comparison, Evaluation, FileEvaluation
 
 _TOXICITY = ("prompts", "missing", "EMT", "sd", "tox. probability", "mean")
 _CONTINUATIONS = ("texts", "toxic", "empty")

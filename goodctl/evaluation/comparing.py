@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from goodctl.evaluation.figure import PairedFigures
 from goodctl.evaluation.intervals import differences
-from goodctl.evaluation.results import Bootstrap, ChangedPrompt, Comparison, PairedFigures, PromptRow
+from goodctl.evaluation.results import Bootstrap, ChangedPrompt, Comparison, PromptRow
 from goodctl.evaluation.slices import Measured, Numbers, sliced
 
 MOST_CHANGED = 50

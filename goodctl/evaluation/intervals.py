@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from goodctl.evaluation.results import Bootstrap, Figure
+from goodctl.evaluation.figure import Figure
+from goodctl.evaluation.results import Bootstrap
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from goodctl.evaluation import plot_style as style
-from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure
+from goodctl.evaluation.figure import Figure
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

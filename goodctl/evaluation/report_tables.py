@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from goodctl.evaluation.figure import Figure, GroupFigures
 from goodctl.evaluation.plots import SLICE_NAMES, groups_of, number, short_name
-from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure, GroupFigures
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation
 
 MOST_GROUPS = 200
 FEWEST_GROUPS = 20

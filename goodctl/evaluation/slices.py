@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from goodctl.evaluation.diversity import Diversity, published_words
+from goodctl.evaluation.figure import GroupFigures
 from goodctl.evaluation.fluency import Fluency
 from goodctl.evaluation.intervals import figures
-from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, GroupFigures, PromptRow
+from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, PromptRow
 from goodctl.evaluation.toxicity import Toxicity
 
 Numbers = npt.NDArray[np.int64]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from goodctl.evaluation.comparing import MOST_CHANGED, compare, paired
 from goodctl.evaluation.diversity import published_words, words
+from goodctl.evaluation.figure import GroupFigures
 from goodctl.evaluation.fluency import Fluency
-from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, GroupFigures, PromptRow
+from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, PromptRow
 from goodctl.evaluation.slices import Measured
 from tests.evaluation import naive
 from tests.evaluation.naive import row
