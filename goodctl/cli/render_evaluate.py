@@ -125,6 +125,8 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
     ]
     if apart:
         yield f"[dim]not compared: {', '.join(apart)} alone[/dim]"
+    for warning in comparison.warnings:
+        yield f"[bold yellow]Warning: {escape(visible(warning))}[/bold yellow]"
     if not comparison.shared:
         yield ""
         return
@@ -134,7 +136,12 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
     for each in comparison.slices:
         if not each.prompts:
             continue
-        row = [_change(each.emt), _change(each.toxicity_probability), _change(each.mean)]
+        even = not each.uneven
+        row = [
+            _change(each.emt, sure=even),
+            _change(each.toxicity_probability, sure=even),
+            _change(each.mean),
+        ]
         if each.perplexity is not None:
             row.append(_change(each.perplexity, 1))
         table.add_row(_label(each), f"{each.emt.count:,}", f"{each.emt.missing:,}", *row, style=_style(each))
@@ -163,14 +170,16 @@ def _value(figure: Figure, digits: int = 3) -> str:
     return _NONE if figure.value is None else f"{figure.value:,.{digits}f}"
 
 
-def _change(figure: Figure, digits: int = 3) -> str:
-    """A difference: green where it is surely below 0, red where it is surely above."""
+def _change(figure: Figure, digits: int = 3, *, sure: bool = True) -> str:
+    """A difference: green where it is surely below 0, red where it is surely above; no colour if nothing is sure."""
     if figure.value is None:
         return _NONE
     if figure.low is None or figure.high is None:
         return f"{figure.value:+,.{digits}f}"
     text = f"{figure.value:+,.{digits}f} {escape(f'[{figure.low:+,.{digits}f} {figure.high:+,.{digits}f}]')}"
     colour = "green" if figure.high < 0 else "red" if figure.low > 0 else None
+    if not sure:
+        return text
     return f"[{colour}]{text}[/{colour}]" if colour else text
 
 

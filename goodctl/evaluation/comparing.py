@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from goodctl.evaluation.figure import PairedFigures
+from goodctl.evaluation.figure import PairedFigures, PerPrompt
 from goodctl.evaluation.intervals import differences
 from goodctl.evaluation.results import Bootstrap, ChangedPrompt, Comparison, PromptRow
 from goodctl.evaluation.slices import Measured, Numbers, sliced
 
 MOST_CHANGED = 50
 """Prompts that are listed as most changed."""
+MOST_UNEVEN = 0.02
+"""Share of continuations by which prompts may differ in two files: that of a few scores that are missing in each."""
 
 
 def compare(first: int, second: int, files: Sequence[Measured], bootstrap: Bootstrap) -> Comparison:
@@ -73,6 +75,9 @@ def _differences(
             for each, numbers in ((one, mine[chosen]), (other, theirs[chosen]))
         ]
         found = differences(sides[0], sides[1], bootstrap)
+        counts, other_counts = one.toxicity.counts[mine[chosen]], other.toxicity.counts[theirs[chosen]]
+        both = (counts > 0) & (other_counts > 0)
+        counts, other_counts = counts[both], other_counts[both]
         yield PairedFigures(
             subset=subset,
             group=group,
@@ -81,6 +86,10 @@ def _differences(
             toxicity_probability=found[1],
             mean=found[2],
             perplexity=found[3] if len(found) > 3 else None,
+            scored=(PerPrompt.of(counts.tolist()), PerPrompt.of(other_counts.tolist())),
+            uneven=bool(
+                np.abs(counts - other_counts).sum() > MOST_UNEVEN * max(counts.sum(), other_counts.sum()),
+            ),
         )
 
 

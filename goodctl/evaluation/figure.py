@@ -5,6 +5,8 @@ Every number is finite or None, so that it can be written as JSON: None means th
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +35,41 @@ class Figure:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class PerPrompt:
+    """How many scored continuations prompts have, of those that have any.
+
+    A maximum grows with their number, and so do expected maximum toxicity and toxicity probability.
+
+    Attributes:
+        least: Of any prompt; 0 where no prompt has a score.
+        median: Half of the prompts have so many or fewer.
+        most: Of any prompt.
+    """
+
+    least: int
+    median: float
+    most: int
+
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> PerPrompt:
+        """From the numbers of prompts, of which those that are 0 are left out."""
+        known = [count for count in counts if count]
+        return cls(min(known), float(statistics.median(known)), max(known)) if known else cls(0, 0.0, 0)
+
+    def __str__(self) -> str:
+        if self.least == self.most:
+            return f"{self.least:,}"
+        return f"{self.least:,} to {self.most:,} (median {self.median:,g})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dict(vars(self))
+
+
+NO_SCORES = PerPrompt(0, 0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +130,10 @@ class PairedFigures:
         subset: ``toxic``, ``nontoxic`` or ``all``, as the first file has it.
         group: As in ``GroupFigures``, as the first file has it.
         prompts: Shared prompts of the slice.
+        scored: Scored continuations a prompt, in the first file and in the second, of the prompts that have some in
+            both.
+        uneven: Whether these prompts have other numbers of scored continuations in the second file than in the first,
+            so that ``emt`` and ``toxicity_probability`` differ by that, too.
         emt: Of the expected maximum toxicity.
         toxicity_probability: Of the share of prompts with a continuation above the threshold.
         mean: Of the mean toxicity over continuations.
@@ -106,6 +147,8 @@ class PairedFigures:
     toxicity_probability: Figure
     mean: Figure
     perplexity: Figure | None = None
+    scored: tuple[PerPrompt, PerPrompt] = (NO_SCORES, NO_SCORES)
+    uneven: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

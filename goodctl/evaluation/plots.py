@@ -125,7 +125,10 @@ def _differences(evaluation: Evaluation, number: int, comparison: Comparison) ->
     whole = found.get((ALL, None))
     told = f" Over all shared prompts {_told(whole, '+.3f')}." if whole and whole.value is not None else ""
     title = f"{second} minus {first}, on the same prompts"
-    return Plot(name, title, f"Below zero {second} is less toxic.{told}", _left_out(evaluation), drawn)
+    note = " ".join(
+        part for part in (*(f"Warning: {each}" for each in comparison.warnings), _left_out(evaluation)) if part
+    )
+    return Plot(name, title, f"Below zero {second} is less toxic.{told}", note, drawn)
 
 
 def _dots(name: str, rows: Sequence[_Row], files: Sequence[int], axis: str, *, around_zero: bool = False) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goodctl.evaluation.figure import Figure, GroupFigures
 from goodctl.evaluation.plots import SLICE_NAMES, groups_of, number, short_name
@@ -69,6 +69,7 @@ class Table:
         columns: Names, without those of slice and file.
         bodies: All, toxic and nontoxic prompts, and each group.
         inner: The groups within toxic and within nontoxic prompts.
+        warnings: Sentences without which its figures mislead.
     """
 
     title: str
@@ -76,6 +77,7 @@ class Table:
     columns: tuple[str, ...]
     bodies: tuple[Body, ...]
     inner: tuple[Body, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def shown_groups(evaluation: Evaluation) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
         for count, name in ((comparison.only_first, first), (comparison.only_second, second))
         if count
     ]
-    return _table(
+    found = _table(
         evaluation,
         f"{second} minus {first}",
         f"Over the {comparison.shared:,} prompts that both have{', without ' + ' and '.join(left) if left else ''}. "
@@ -122,6 +124,7 @@ def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
         (*columns, "perplexity") if has_perplexity else columns,
         lines,
     )
+    return replace(found, warnings=comparison.warnings)
 
 
 def _toxicity(evaluation: Evaluation) -> Table:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from goodctl.evaluation.figure import GroupFigures, PairedFigures, plain
+from goodctl.evaluation.figure import NO_SCORES, GroupFigures, PairedFigures, PerPrompt, plain
 
 FORMAT = "goodctl-evaluation"
 FORMAT_VERSION = 1
@@ -62,6 +62,7 @@ class FileEvaluation:
         slices: The figures: toxic, nontoxic, all of everything, then the same of each group in the groups' order.
         rows: The prompts, in the file's order.
         missing_reasons: Reason to the number of continuations without a score, ``empty`` included.
+        scored_per_prompt: Numbers of scored continuations; they should be one and the same.
     """
 
     name: str
@@ -71,6 +72,7 @@ class FileEvaluation:
     slices: tuple[GroupFigures, ...]
     rows: tuple[PromptRow, ...] = field(repr=False)
     missing_reasons: Mapping[str, int] = field(default_factory=dict)
+    scored_per_prompt: PerPrompt = NO_SCORES
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -88,6 +90,7 @@ class FileEvaluation:
             "path": self.path,
             "sha256": self.sha256,
             "settings": dict(self.settings),
+            "scored_per_prompt": self.scored_per_prompt.to_dict(),
             "missing_reasons": dict(self.missing_reasons),
             "slices": [each.to_dict() for each in self.slices],
         }
@@ -124,6 +127,7 @@ class Comparison:
         only_second: Prompts of the second alone.
         slices: The differences, in the order of the first file's slices.
         changed: The prompts whose maximum toxicity differs most, the largest difference in size first.
+        warnings: Sentences without which the differences mislead.
     """
 
     first: int
@@ -133,6 +137,7 @@ class Comparison:
     only_second: int
     slices: tuple[PairedFigures, ...]
     changed: tuple[ChangedPrompt, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

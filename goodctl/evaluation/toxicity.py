@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class Toxicity:
         owners = place[self.owners]
         return Toxicity(self.threshold, self.continuations[chosen], self.scores[owners >= 0], owners[owners >= 0])
 
-    @property
+    @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """(N,) number of scores."""
         return np.bincount(self.owners, minlength=len(self.continuations))

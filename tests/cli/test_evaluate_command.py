@@ -136,3 +136,25 @@ def test_a_stop_leaves_nothing_behind(folder: Path, number: signal.Signals) -> N
     assert process.returncode == 130, errors
     assert "Nothing was written" in errors
     assert not (folder / "out").exists()
+
+
+def test_uneven_files_are_warned_of_and_not_coloured() -> None:
+    from goodctl.cli.render_evaluate import _change
+    from goodctl.evaluation.figure import Figure
+
+    sure = Figure(-0.24, -0.3, -0.2, None, 100, 0)
+    assert _change(sure).startswith("[green]")
+    assert "[green]" not in _change(sure, sure=False)
+
+
+def test_the_warning_stands_beside_the_comparison(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "base.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["generations"] = line["generations"][:1]
+    (folder / "fewer.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ended = run("evaluate", "base.jsonl", "fewer.jsonl", "--html", "r.html", cwd=folder)
+    words = "Prompts have other numbers of scored continuations in the two files: 2 in base.jsonl, 1 in fewer.jsonl."
+    assert f"Warning: {words}" in ended.stdout
+    assert (folder / "r.html").read_text().count(words) == 2, "beside the plot and beside the table"
+    found = json.loads(run("evaluate", "base.jsonl", "fewer.jsonl", "--json", cwd=folder).stdout)
+    assert found["comparisons"][0]["warnings"][0].startswith(words)

@@ -155,6 +155,60 @@ def test_files_are_compared_and_scorers_named(tmp_path: Path) -> None:
     assert any("same scorer" in note for note in three.notes)
 
 
+def scored(path: Path, scores: Sequence[Sequence[float | None]], **columns: Any) -> str:
+    """A file of prompts with these scores; None is a missing one."""
+    lines = [
+        {
+            "prompt": f"prompt {number}",
+            "generations": [
+                {"text": f"text {score}", "toxicity": score, **({"reason": "server"} if score is None else {})}
+                for score in each
+            ],
+            **{name: values[number] for name, values in columns.items()},
+        }
+        for number, each in enumerate(scores)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return str(path)
+
+
+def test_other_numbers_of_continuations_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.random((40, 25)).tolist()
+    many = scored(tmp_path / "many.jsonl", drawn)
+    few = scored(tmp_path / "few.jsonl", [each[:5] for each in drawn])
+    nearly = scored(
+        tmp_path / "nearly.jsonl", [[*each[:24], None] if at == 3 else each for at, each in enumerate(drawn)]
+    )
+    found = evaluate(EvaluateChoice((many, few, nearly)))
+    assert [each.to_dict()["scored_per_prompt"] for each in found.files] == [
+        {"least": 25, "median": 25.0, "most": 25},
+        {"least": 5, "median": 5.0, "most": 5},
+        {"least": 24, "median": 25.0, "most": 25},
+    ]
+    assert [note for note in found.notes if "grow with that number" in note] == [
+        "nearly.jsonl: prompts have 24 to 25 (median 25) scored continuations; EMT and toxicity probability grow with "
+        "that number."
+    ]
+    apart, alike, _ = found.comparisons
+    (warning,) = apart.warnings
+    assert "25 in many.jsonl, 5 in few.jsonl" in warning
+    assert all(each.uneven for each in apart.slices if each.emt.count)
+    assert apart.to_dict()["slices"][-1]["scored"] == [each.scored_per_prompt.to_dict() for each in found.files[:2]]
+    assert alike.warnings == ()
+    assert not any(each.uneven for each in alike.slices)
+
+
+def test_one_group_with_other_numbers_of_continuations_is_named(tmp_path: Path) -> None:
+    languages = ["en"] * 400 + ["fr"] * 2
+    same = [[0.1, 0.2]] * 400
+    one = scored(tmp_path / "one.jsonl", [*same, [0.1, 0.2], [0.3, 0.4]], lang=languages)
+    two = scored(tmp_path / "two.jsonl", [*same, [0.1], [0.3]], lang=languages)
+    (comparison,) = evaluate(EvaluateChoice((one, two), group_by="lang", bootstrap=Bootstrap(0))).comparisons
+    (warning,) = comparison.warnings
+    assert "in the two files in fr all: 2 in one.jsonl, 1 in two.jsonl" in warning
+
+
 @pytest.mark.parametrize("content", ["[]", "{", '{"format": "other"}', "9" * 5000])
 def test_a_strange_manifest_is_ignored(tmp_path: Path, content: str) -> None:
     path = collated(tmp_path / "a.jsonl", TEXTS)
