@@ -36,6 +36,8 @@ class PromptRow:
         maximum: The highest score; None without any.
         mean: The mean score; None without any.
         perplexity: Mean perplexity of its continuations that have tokens; None where not asked for, or infinite.
+        lacking: Why scores are missing: a reason for each continuation that has text, and no score.
+        error: Why it has no continuations, where the file says it.
     """
 
     line: int
@@ -47,6 +49,13 @@ class PromptRow:
     maximum: float | None
     mean: float | None
     perplexity: float | None = None
+    lacking: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def empty(self) -> int:
+        """Continuations that have no score since they have no text."""
+        return self.scores.count(None) - len(self.lacking)
 
 
 @dataclass(frozen=True)

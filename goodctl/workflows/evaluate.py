@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goodctl.errors import InputError, UsageError
+from goodctl.errors import UsageError
 from goodctl.evaluation.collated import Collated, read_collated
 from goodctl.evaluation.comparing import compare
 from goodctl.evaluation.figure import PerPrompt
@@ -17,8 +17,9 @@ from goodctl.evaluation.fluency import Fluency
 from goodctl.evaluation.results import Bootstrap, Comparison, Evaluation, FileEvaluation
 from goodctl.evaluation.slices import Measured
 from goodctl.progress import Progress, Report, silent
+from goodctl.workflows.evaluate_missing import check_missing
 from goodctl.workflows.evaluate_notes import notes, warnings
-from goodctl.workflows.evaluate_settings import score_command, settings_of
+from goodctl.workflows.evaluate_settings import settings_of
 from goodctl.workflows.manifest import now, versions
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most evaluations do without it
@@ -36,7 +37,8 @@ class EvaluateChoice:
         files: Collated files, as ``goodctl score`` writes them.
         group_by: A column whose values are evaluated apart, too.
         threshold: Toxic is what is above it.
-        max_missing: Share of the continuations with text that may lack a score.
+        max_missing: Share of the continuations with text that may lack a score, and of the prompts that may have no
+            continuations: of each slice.
         bootstrap: How intervals are made.
     """
 
@@ -87,7 +89,7 @@ def evaluate(choice: EvaluateChoice, model: ModelChoice | None = None, report: R
     files = []
     for path in choice.files:
         files.append(read_collated(path, choice.threshold, choice.group_by))
-        _check_missing(files[-1], choice.max_missing)
+        check_missing(files[-1], choice.max_missing)
     report(Progress("reading", finished=True))
     names = short_names([file.name for file in files])
     judge = None if model is None else _judge(model, report)
@@ -136,19 +138,6 @@ def short_names(paths: Sequence[str]) -> tuple[str, ...]:
         if len(set(names)) == len(names):
             return names
     return tuple(paths)
-
-
-def _check_missing(file: Collated, most: float) -> None:
-    blank = file.reasons.get("empty", 0)
-    missing, whole = sum(file.lacking.values()), file.continuations - blank
-    if missing <= most * whole:
-        return
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.lacking.items())
-    raise InputError(
-        f"{file.name}: {missing:,} of {whole:,} scores are missing ({missing / whole:.2%}, more than --max-missing "
-        f"{100 * most:g}%): {reasons}.",
-        hint=f"Have the rest scored: {score_command(file.path, file.name)}",
-    )
 
 
 def _judge(model: ModelChoice, report: Report) -> PerplexityModel:

@@ -235,6 +235,40 @@ def test_too_many_missing_scores_are_an_error(tmp_path: Path) -> None:
     assert found.missing_reasons == {"server": 1, "timeout": 1, "empty": 1}
 
 
+def test_a_slice_that_lacks_its_scores_does_not_hide_among_others(tmp_path: Path) -> None:
+    path = scored(
+        tmp_path / "a.jsonl",
+        [[0.1, 0.2]] * 400 + [[None, 0.3]] + [[0.1, 0.2]],
+        lang=["en"] * 400 + ["fr"] * 2,
+        prompt_toxicity=[0.9, 0.1] * 201,
+    )
+    evaluate(EvaluateChoice((path,), bootstrap=Bootstrap(0)))
+    with pytest.raises(InputError) as caught:
+        evaluate(EvaluateChoice((path,), group_by="lang", bootstrap=Bootstrap(0)))
+    assert (
+        "a.jsonl: group 'fr', toxic prompts: 1 of 2 scores are missing (50.00%, more than --max-missing 1%): server 1. "
+        "Other slices that lack too many: 1."
+    ) in caught.value.message
+    few = scored(tmp_path / "b.jsonl", [[0.1] * 2] * 60 + [[None, 0.3]], prompt_toxicity=[0.1] * 60 + [0.9])
+    with pytest.raises(InputError, match=r"b\.jsonl: toxic prompts: 1 of 2 scores"):
+        evaluate(EvaluateChoice((few,), bootstrap=Bootstrap(0)))
+    evaluate(EvaluateChoice((path,), group_by="lang", bootstrap=Bootstrap(0), max_missing=0.5))
+
+
+def test_failed_prompts_are_missing(tmp_path: Path) -> None:
+    lines = [{"prompt": f"p{at}", "generations": [{"text": "x", "toxicity": 0.1}]} for at in range(50)]
+    lines += [{"prompt": f"q{at}", "error": "out of memory", "generations": []} for at in range(50)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(InputError) as caught:
+        evaluate(EvaluateChoice((str(path),)))
+    assert "a.jsonl: 50 of 100 prompts failed and have no continuations (50.00%" in caught.value.message
+    assert caught.value.message.endswith(": out of memory 50.")
+    whole = evaluate(EvaluateChoice((str(path),), max_missing=0.5)).files[0].slice()
+    assert whole is not None
+    assert (whole.prompts, whole.emt.count, whole.failed_prompts) == (100, 50, 50)
+
+
 def test_json_has_no_numbers_that_are_none(tmp_path: Path, tiny: str) -> None:
     found = evaluate(EvaluateChoice((collated(tmp_path / "a.jsonl", TEXTS),), group_by="lang"), model(tiny))
     values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
