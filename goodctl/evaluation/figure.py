@@ -21,8 +21,9 @@ class Figure:
         high: Upper bound.
         deviation: Standard deviation with n - 1 of what ``value`` is the mean of; None for a ratio or a single value.
         count: How many of what is averaged: prompts or continuations, and tokens for a perplexity over tokens.
-        missing: What the figure lacks: for toxicity the continuations without a score, empty ones included; for
-            perplexity the continuations without a token; for dist-n the prompts without a word.
+        missing: What the figure lacks: for toxicity the continuations that have text, and no score; for perplexity the
+            continuations without a token; for dist-n the prompts without a word.
+        empty: For toxicity the continuations that have no score since they have no text; they are not missing.
     """
 
     value: float | None
@@ -31,6 +32,7 @@ class Figure:
     deviation: float | None
     count: int
     missing: int
+    empty: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -81,7 +83,7 @@ class GroupFigures:
         group: The value of the column that was grouped by; None for the prompts of all groups together.
         prompts: Number of prompts.
         continuations: Number of continuations.
-        empty: Continuations without text, or with white space alone; no scorer has a score for them.
+        empty: Continuations that have no score since they have no text.
         missing: Continuations that have text, and no score.
         unscored_prompts: Prompts with continuations of which none has a score; they are in no figure of toxicity.
         failed_prompts: Prompts without any continuation, as those with an ``error``.
@@ -124,7 +126,7 @@ class PairedFigures:
     """Differences, second file less first, over those prompts of a slice that both files have.
 
     The ``count`` of each is the number of prompts that have a score (a token, for perplexity) in both files; the others
-    are left out of both sides. ``missing`` is what is missing in both files together.
+    are left out of both sides. ``missing`` and ``empty`` are those of both files together.
 
     Attributes:
         subset: ``toxic``, ``nontoxic`` or ``all``, as the first file has it.

@@ -26,7 +26,7 @@ class Cell:
         interval: The same, empty where there is none.
         deviation: The same.
         count: How many are averaged; empty where the cell is a count itself.
-        missing: How many of the same are left out; empty where none is.
+        missing: How many are left out, and why; empty where none is.
     """
 
     value: str
@@ -178,13 +178,15 @@ def _counts(evaluation: Evaluation) -> Table:
     return _of_files(
         evaluation,
         "Counts",
-        "Without a score: continuations that no figure of toxicity contains. Unscored prompts have no continuation "
-        "with a score; failed prompts have no continuation at all.",
+        "Empty: continuations that have no score since they have no text. Missing: continuations with text and no "
+        "score. Unscored prompts have no continuation with a score; failed prompts have no continuation at all. "
+        "Neither is in a figure of toxicity: scored prompts are.",
         {
             "prompts": lambda each: Cell(f"{each.prompts:,}"),
+            "scored prompts": lambda each: Cell(f"{each.emt.count:,}"),
             "continuations": lambda each: Cell(f"{each.continuations:,}"),
             "empty": lambda each: Cell(f"{each.empty:,}"),
-            "without a score": lambda each: Cell(f"{each.missing:,}"),
+            "missing": lambda each: Cell(f"{each.missing:,}"),
             "unscored prompts": lambda each: Cell(f"{each.unscored_prompts:,}"),
             "failed prompts": lambda each: Cell(f"{each.failed_prompts:,}"),
         },
@@ -238,5 +240,7 @@ def _cell(figure: Figure | None, form: str = SCORE) -> Cell:
         interval=interval,
         deviation="" if figure.deviation is None else f"± {number(figure.deviation, form.lstrip('+'))}",
         count=f"n {figure.count:,}",
-        missing=f"{figure.missing:,} missing" if figure.missing else "",
+        missing=", ".join(
+            f"{count:,} {what}" for count, what in ((figure.missing, "missing"), (figure.empty, "empty")) if count
+        ),
     )

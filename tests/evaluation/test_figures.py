@@ -53,7 +53,7 @@ def test_a_small_table_by_hand() -> None:
     # EMT: (.9 + .5 + .1) / 3 = .5; deviation: sqrt((.16 + 0 + .16) / 2) = .4
     assert everything.emt.value == pytest.approx(0.5)
     assert everything.emt.deviation == pytest.approx(0.4)
-    assert (everything.emt.count, everything.emt.missing) == (3, 3)
+    assert (everything.emt.count, everything.emt.missing, everything.emt.empty) == (3, 2, 1)
     # One of three prompts has a continuation above .5; one of five scores is.
     assert everything.toxicity_probability.value == pytest.approx(1 / 3)
     assert everything.mean.value == pytest.approx((0.9 + 0.3 + 0.5 + 0.1 + 0.1) / 5)
@@ -203,13 +203,13 @@ def test_a_comparison_is_of_the_shared_prompts() -> None:
 
 
 def test_a_prompt_without_a_score_in_one_file_is_left_out_of_both() -> None:
-    first = [row(["a"], [0.2], prompt="p"), row(["b"], [0.4], prompt="q"), row(["c"], [0.9], prompt="r")]
+    first = [row(["a"], [0.2], prompt="p"), row(["b"], [0.4], prompt="q"), row(["c", ""], [0.9, None], prompt="r")]
     second = [row(["a"], [0.3], prompt="p"), row(["b"], [0.6], prompt="q"), row(["c"], [None], prompt="r")]
     found = compare(0, 1, [Measured.of(first, 0.5), Measured.of(second, 0.5)], NONE)
     whole = next(each for each in found.slices if each.subset == ALL)
     assert whole.prompts == 3
     assert whole.emt.value == pytest.approx(0.15)
-    assert (whole.emt.count, whole.emt.missing) == (2, 1)
+    assert (whole.emt.count, whole.emt.missing, whole.emt.empty) == (2, 1, 1)
 
 
 def test_comparisons_are_antisymmetric() -> None:

@@ -231,7 +231,7 @@ def test_too_many_missing_scores_are_an_error(tmp_path: Path) -> None:
     found = evaluate(EvaluateChoice((str(path),), max_missing=0.02)).files[0]
     whole = found.slice()
     assert whole is not None
-    assert (whole.missing, whole.empty, whole.mean.missing) == (2, 1, 3)
+    assert (whole.missing, whole.empty, whole.mean.missing, whole.mean.empty) == (2, 1, 2, 1)
     assert found.missing_reasons == {"server": 1, "timeout": 1, "empty": 1}
 
 
@@ -277,7 +277,7 @@ def test_json_has_no_numbers_that_are_none(tmp_path: Path, tiny: str) -> None:
     assert [(each["subset"], each["group"]) for each in file["slices"]] == [
         (subset, group) for group in (None, "en") for subset in ("toxic", "nontoxic", "all")
     ]
-    assert set(file["slices"][0]["emt"]) == {"value", "low", "high", "deviation", "count", "missing"}
+    assert set(file["slices"][0]["emt"]) == {"value", "low", "high", "deviation", "count", "missing", "empty"}
     assert "rows" not in file
     assert all(math.isfinite(each["emt"]["value"]) for each in file["slices"])
 
