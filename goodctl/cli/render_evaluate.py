@@ -140,6 +140,11 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
     ]
     if apart:
         yield f"[dim]not compared: {', '.join(apart)} alone[/dim]"
+    if comparison.repeated:
+        yield (
+            f"[dim]{counted(comparison.repeated, 'prompt')} repeated within a file, and matched by the order of their "
+            "continuations' texts[/dim]"
+        )
     for warning in comparison.warnings:
         yield f"[bold yellow]Warning: {escape(visible(warning))}[/bold yellow]"
     if not comparison.shared:

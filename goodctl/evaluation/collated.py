@@ -24,6 +24,7 @@ ABSENT = "(none)"
 EMPTY = "empty"
 """Why a continuation without text has no score."""
 _FALLBACKS = ("prompt_toxicity", "toxicity")
+_LANGUAGES = ("language", "lang")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class _Reading:
         self.reasons: Counter[str] = Counter()
         self.columns: set[str] = set()
         self.has_group = False
-        self._known: dict[str, str] = {}  # each reason once in memory
+        self._known: dict[str, str] = {}  # each reason and language once in memory
 
     def rows(self, records: Iterator[Record]) -> Iterator[PromptRow]:
         for record in records:
@@ -114,11 +115,12 @@ class _Reading:
         texts, scores, reasons = self._continuations(place, line)
         self.reasons.update(reasons)
         error = line.get("error")
+        toxicity = _toxicity(place, line)
         known = [score for score in scores if score is not None]
         return PromptRow(
             line=number,
             prompt=_text(_prompt(place, line), f"{place}: the prompt"),
-            subset=self._subset(place, line),
+            subset=UNKNOWN if toxicity is None else TOXIC if toxicity > self._threshold else NONTOXIC,
             group=self._group(place, line),
             texts=texts,
             scores=scores,
@@ -126,6 +128,8 @@ class _Reading:
             mean=math.fsum(known) / len(known) if known else None,
             lacking=tuple(reason for reason in reasons if reason != EMPTY),
             error=None if texts or error is None else _message(error),
+            toxicity=toxicity,
+            language=self._language(place, line),
         )
 
     def _continuations(
@@ -155,16 +159,12 @@ class _Reading:
             scores.append(None if score is None else _checked(score, f"{place}: the toxicity of generation {number}"))
         return tuple(texts), tuple(scores), reasons
 
-    def _subset(self, place: str, line: Mapping[str, Any]) -> str:
-        prompt = line.get("prompt")
-        value = prompt.get("toxicity") if isinstance(prompt, dict) else None
-        name = "prompt.toxicity"
-        for column in _FALLBACKS:
-            if value is None:
-                name, value = column, line.get(column)
-        if value is None:
-            return UNKNOWN
-        return TOXIC if _checked(value, f"{place}: {name}") > self._threshold else NONTOXIC
+    def _language(self, place: str, line: Mapping[str, Any]) -> str | None:
+        name = next((name for name in _LANGUAGES if line.get(name) is not None), None)
+        if name is None:
+            return None
+        language = _named(line[name], f"{place}: {name}")
+        return self._known.setdefault(language, language)
 
     def _group(self, place: str, line: Mapping[str, Any]) -> str | None:
         self.columns.update(name for name in line if name not in {"prompt", GENERATIONS})
@@ -175,8 +175,21 @@ class _Reading:
         value = line.get(self._group_by)
         if value is None:
             return ABSENT
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-        return _text(text, f"{place}: {self._group_by}")
+        return _named(value, f"{place}: {self._group_by}")
+
+
+def _toxicity(place: str, line: Mapping[str, Any]) -> float | None:
+    prompt = line.get("prompt")
+    value = prompt.get("toxicity") if isinstance(prompt, dict) else None
+    name = "prompt.toxicity"
+    for column in _FALLBACKS:
+        if value is None:
+            name, value = column, line.get(column)
+    return None if value is None else _checked(value, f"{place}: {name}")
+
+
+def _named(value: object, what: str) -> str:
+    return _text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True), what)
 
 
 def _prompt(place: str, line: Mapping[str, Any]) -> str:

@@ -116,11 +116,14 @@ def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
         for count, name in ((comparison.only_first, first), (comparison.only_second, second))
         if count
     ]
+    repeated = f"{comparison.repeated:,} of them are repeated within a file, and matched by the order of their texts. "
+    repeated = repeated if comparison.repeated else ""
     found = _table(
         evaluation,
         f"{second} minus {first}",
         f"Over the {comparison.shared:,} prompts that both have{', without ' + ' and '.join(left) if left else ''}. "
-        f"A negative number means that {second} has less. Where an interval holds zero, the two may not differ.",
+        f"{repeated}A negative number means that {second} has less. Where an interval holds zero, "
+        "the two may not differ.",
         (*columns, "perplexity") if has_perplexity else columns,
         lines,
     )

@@ -38,6 +38,8 @@ class PromptRow:
         perplexity: Mean perplexity of its continuations that have tokens; None where not asked for, or infinite.
         lacking: Why scores are missing: a reason for each continuation that has text, and no score.
         error: Why it has no continuations, where the file says it.
+        toxicity: Of the prompt; None where it is unknown.
+        language: Of the line, ``language`` or else ``lang``, as a group would be named; None where it has neither.
     """
 
     line: int
@@ -51,6 +53,8 @@ class PromptRow:
     perplexity: float | None = None
     lacking: tuple[str, ...] = ()
     error: str | None = None
+    toxicity: float | None = None
+    language: str | None = None
 
     @property
     def empty(self) -> int:
@@ -132,6 +136,8 @@ class Comparison:
         first: Place of the first file among the evaluation's files.
         second: Place of the second.
         shared: Prompts that both have.
+        repeated: Those of them that stand several times in a file, with nothing but the order of their continuations'
+            texts to tell which belong together.
         only_first: Prompts of the first alone.
         only_second: Prompts of the second alone.
         slices: The differences, in the order of the first file's slices.
@@ -146,6 +152,7 @@ class Comparison:
     only_second: int
     slices: tuple[PairedFigures, ...]
     changed: tuple[ChangedPrompt, ...] = ()
+    repeated: int = 0
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
