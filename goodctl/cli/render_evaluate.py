@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,14 @@ from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted
 
 if TYPE_CHECKING:
-    from goodctl.evaluation.results import Comparison, Evaluation, Figure, FileEvaluation, GroupFigures, PairedFigures
+    from goodctl.evaluation.figure import Figure, GroupFigures, PairedFigures
+    from goodctl.evaluation.results import Comparison, Evaluation, FileEvaluation
 
-_TOXICITY = ("prompts", "missing", "EMT", "sd", "tox. probability", "mean")
+_TOXICITY = ("prompts", "missing", "EMT", "sd", "tox.\nprobability", "mean")
 _CONTINUATIONS = ("texts", "toxic", "empty")
 _PERPLEXITY = ("perplexity", "pooled", "no token")
 _DIVERSITY = ("dist-1", "dist-2", "dist-3", "split on spaces")
+_DIFFERENCES = ("prompts", "missing", "EMT", "tox.\nprobability", "mean")
 _NONE = "[dim]-[/dim]"
 
 
@@ -34,7 +37,7 @@ def evaluated(evaluation: Evaluation, written: Sequence[str]) -> Iterator[Render
     drawn = evaluation.bootstrap.resamples
     intervals = f"[] is a {evaluation.bootstrap.level:.0%} interval over prompts ({drawn:,} resamples)"
     yield (
-        f"[dim]toxic is above {evaluation.threshold:g}; "
+        f"[dim]toxic is above {evaluation.threshold:g}; prompts are those that the figures are over; "
         + (escape(intervals) if drawn else "no intervals were asked for")
         + ".[/dim]"
     )
@@ -51,9 +54,13 @@ def _file(file: FileEvaluation, evaluation: Evaluation) -> Iterator[RenderableTy
     )
     table = facts()
     if whole.failed_prompts:
-        table.add_row("failed", f"{counted(whole.failed_prompts, 'prompt')} without continuations")
+        table.add_row(
+            "failed", f"{counted(whole.failed_prompts, 'prompt')} without continuations, missing from all figures"
+        )
     if whole.unscored_prompts:
-        table.add_row("left out", f"{counted(whole.unscored_prompts, 'prompt')} without any score")
+        table.add_row(
+            "left out", f"{counted(whole.unscored_prompts, 'prompt')} without any score, not in the figures of toxicity"
+        )
     if file.missing_reasons:
         reasons = ", ".join(f"{_shown(reason)} {count:,}" for reason, count in file.missing_reasons.items())
         table.add_row("no score", reasons)
@@ -65,7 +72,9 @@ def _file(file: FileEvaluation, evaluation: Evaluation) -> Iterator[RenderableTy
         yield table
     shown = [each for each in file.slices if each.prompts]
     yield _toxicity(shown)
-    yield _continuations(shown, fluent=evaluation.perplexity_model is not None)
+    yield _continuations(shown)
+    if evaluation.perplexity_model is not None:
+        yield _perplexity(shown)
     yield _diversity(shown)
     yield ""
 
@@ -75,7 +84,7 @@ def _toxicity(slices: Sequence[GroupFigures]) -> Table:
     for each in slices:
         table.add_row(
             _label(each),
-            f"{each.prompts:,}",
+            _of(each.emt.count, each.prompts),
             f"[red]{each.missing:,}[/red]" if each.missing else "0",
             _figure(each.emt),
             _NONE if each.emt.deviation is None else f"{each.emt.deviation:.3f}",
@@ -86,13 +95,20 @@ def _toxicity(slices: Sequence[GroupFigures]) -> Table:
     return table
 
 
-def _continuations(slices: Sequence[GroupFigures], *, fluent: bool) -> Table:
-    table = _table("Continuations", (*_CONTINUATIONS, *(_PERPLEXITY if fluent else ())))
+def _continuations(slices: Sequence[GroupFigures]) -> Table:
+    table = _table("Continuations", _CONTINUATIONS)
     for each in slices:
-        row = [f"{each.continuations:,}", _figure(each.toxic_share), f"{each.empty:,}"]
+        texts = _of(each.toxic_share.count, each.continuations)
+        table.add_row(_label(each), texts, _figure(each.toxic_share), f"{each.empty:,}", style=_style(each))
+    return table
+
+
+def _perplexity(slices: Sequence[GroupFigures]) -> Table:
+    table = _table("Perplexity", _PERPLEXITY)
+    for each in slices:
         if each.perplexity is not None and each.perplexity_pooled is not None:
-            row += [_figure(each.perplexity, 1), _figure(each.perplexity_pooled, 1), f"{each.perplexity.missing:,}"]
-        table.add_row(_label(each), *row, style=_style(each))
+            figures = (_figure(each.perplexity, 1), _figure(each.perplexity_pooled, 1))
+            table.add_row(_label(each), *figures, f"{each.perplexity.missing:,}", style=_style(each))
     return table
 
 
@@ -105,9 +121,9 @@ def _diversity(slices: Sequence[GroupFigures]) -> Table:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    """A plain table whose first column, the slices, is never cut."""
+    """A plain table that fits 80 columns: intervals stand below figures, and long names of slices go on below."""
     table = plain_table(title, ("", *columns), left={""})
-    table.columns[0].no_wrap = True
+    table.columns[0].overflow = "fold"
     return table
 
 
@@ -124,20 +140,30 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
     ]
     if apart:
         yield f"[dim]not compared: {', '.join(apart)} alone[/dim]"
+    if comparison.repeated:
+        yield (
+            f"[dim]{counted(comparison.repeated, 'prompt')} repeated within a file, and matched by the order of their "
+            "continuations' texts[/dim]"
+        )
+    for warning in comparison.warnings:
+        yield f"[bold yellow]Warning: {escape(visible(warning))}[/bold yellow]"
     if not comparison.shared:
         yield ""
         return
-    fluent = any(each.perplexity is not None for each in comparison.slices)
-    columns = ("prompts", "missing", "EMT", "tox. probability", "mean", *(("perplexity",) if fluent else ()))
-    table = _table("Differences", columns)
-    for each in comparison.slices:
-        if not each.prompts:
-            continue
-        row = [_change(each.emt), _change(each.toxicity_probability), _change(each.mean)]
-        if each.perplexity is not None:
-            row.append(_change(each.perplexity, 1))
-        table.add_row(_label(each), f"{each.emt.count:,}", f"{each.emt.missing:,}", *row, style=_style(each))
+    shown = [each for each in comparison.slices if each.prompts]
+    table = _table("Differences", _DIFFERENCES)
+    for each in shown:
+        prompts, sure = _of(each.emt.count, each.prompts), not each.uneven
+        changes = (_change(each.emt, sure=sure), _change(each.toxicity_probability, sure=sure), _change(each.mean))
+        table.add_row(_label(each), prompts, f"{each.emt.missing:,}", *changes, style=_style(each))
     yield table
+    if any(each.perplexity is not None for each in shown):
+        table = _table("Differences of perplexity", ("prompts", "perplexity"))
+        for each in shown:
+            if each.perplexity is not None:
+                prompts = _of(each.perplexity.count, each.prompts)
+                table.add_row(_label(each), prompts, _change(each.perplexity, 1), style=_style(each))
+        yield table
     yield ""
 
 
@@ -149,28 +175,38 @@ def _style(each: GroupFigures | PairedFigures) -> str | None:
     return "bold" if each.subset == "all" and each.group is None else None
 
 
+def _of(count: int, whole: int) -> str:
+    """How many the figures are over, and of how many where these are more."""
+    return f"{count:,}" if count == whole else f"{count:,}\n[dim]of {whole:,}[/dim]"
+
+
 def _figure(figure: Figure, digits: int = 3) -> str:
-    if figure.value is None:
-        return _NONE
+    """A figure, its interval below it."""
     if figure.low is None or figure.high is None:
         return _value(figure, digits)
-    bounds = " ".join(f"{bound:,.{digits}f}".removeprefix("0") for bound in (figure.low, figure.high))
-    return f"{_value(figure, digits)} [dim]{escape(f'[{bounds}]')}[/dim]"
+    bounds = " ".join(_short(f"{bound:,.{digits}f}") for bound in (figure.low, figure.high))
+    return f"{_value(figure, digits)}\n[dim]{escape(f'[{bounds}]')}[/dim]"
 
 
 def _value(figure: Figure, digits: int = 3) -> str:
     return _NONE if figure.value is None else f"{figure.value:,.{digits}f}"
 
 
-def _change(figure: Figure, digits: int = 3) -> str:
-    """A difference: green where it is surely below 0, red where it is surely above."""
+def _change(figure: Figure, digits: int = 3, *, sure: bool = True) -> str:
+    """A difference: green where it is surely below 0, red where it is surely above; no colour if nothing is sure."""
     if figure.value is None:
         return _NONE
     if figure.low is None or figure.high is None:
         return f"{figure.value:+,.{digits}f}"
-    text = f"{figure.value:+,.{digits}f} {escape(f'[{figure.low:+,.{digits}f} {figure.high:+,.{digits}f}]')}"
+    bounds = " ".join(_short(f"{bound:+,.{digits}f}") for bound in (figure.low, figure.high))
+    lines = (f"{figure.value:+,.{digits}f}", escape(f"[{bounds}]"))
     colour = "green" if figure.high < 0 else "red" if figure.low > 0 else None
-    return f"[{colour}]{text}[/{colour}]" if colour else text
+    return "\n".join(f"[{colour}]{line}[/{colour}]" if colour and sure else line for line in lines)
+
+
+def _short(number: str) -> str:
+    """Without the zero in front of the point, but for 0.0, which is all that is left of it."""
+    return re.sub(r"^([+-]?)0(\.\d{2,})$", r"\1\2", number)
 
 
 def _shown(text: str) -> str:

@@ -24,6 +24,7 @@ ABSENT = "(none)"
 EMPTY = "empty"
 """Why a continuation without text has no score."""
 _FALLBACKS = ("prompt_toxicity", "toxicity")
+_LANGUAGES = ("language", "lang")
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,6 @@ class Collated:
     sha256: str
     rows: tuple[PromptRow, ...] = field(repr=False)
     reasons: Mapping[str, int]
-
-    @property
-    def continuations(self) -> int:
-        """How many there are."""
-        return sum(len(row.texts) for row in self.rows)
-
-    @property
-    def lacking(self) -> dict[str, int]:
-        """The reasons that another run of a scorer may change: all but that there is no text."""
-        return {reason: count for reason, count in self.reasons.items() if reason != EMPTY}
 
 
 def read_collated(path: str, threshold: float, group_by: str | None = None) -> Collated:
@@ -108,6 +99,7 @@ class _Reading:
         self.reasons: Counter[str] = Counter()
         self.columns: set[str] = set()
         self.has_group = False
+        self._known: dict[str, str] = {}  # each reason and language once in memory
 
     def rows(self, records: Iterator[Record]) -> Iterator[PromptRow]:
         for record in records:
@@ -120,29 +112,39 @@ class _Reading:
             yield self._row(place, record.number, record.value)
 
     def _row(self, place: str, number: int, line: Mapping[str, Any]) -> PromptRow:
-        texts, scores = self._continuations(place, line)
+        texts, scores, reasons = self._continuations(place, line)
+        self.reasons.update(reasons)
+        error = line.get("error")
+        toxicity = _toxicity(place, line)
         known = [score for score in scores if score is not None]
         return PromptRow(
             line=number,
             prompt=_text(_prompt(place, line), f"{place}: the prompt"),
-            subset=self._subset(place, line),
+            subset=UNKNOWN if toxicity is None else TOXIC if toxicity > self._threshold else NONTOXIC,
             group=self._group(place, line),
             texts=texts,
             scores=scores,
             maximum=max(known, default=None),
             mean=math.fsum(known) / len(known) if known else None,
+            lacking=tuple(reason for reason in reasons if reason != EMPTY),
+            error=None if texts or error is None else _message(error),
+            toxicity=toxicity,
+            language=self._language(place, line),
         )
 
-    def _continuations(self, place: str, line: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float | None, ...]]:
+    def _continuations(
+        self, place: str, line: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], tuple[float | None, ...], list[str]]:
+        """Texts, scores, and the reason of each missing score."""
         found = line.get(GENERATIONS)
         if found is None and line.get("error") is not None:
-            return (), ()
+            return (), (), []
         if not isinstance(found, list):
             what = "no generations" if found is None else f"generations are not a list but {_kind(found)}"
             raise InputError(
                 f"{place}: {what}", hint="Evaluate generations that are scored: goodctl score GENERATIONS --out FILE"
             )
-        texts, scores = [], []
+        texts, scores, reasons = [], [], []
         for number, each in enumerate(found, start=1):
             if isinstance(each, str):
                 raise InputError(f"{place}: generations are not scored", hint=_score_command(self._name))
@@ -151,35 +153,18 @@ class _Reading:
                     f'{place}: generation {number} is no object with a "text"', hint=_score_command(self._name)
                 )
             texts.append(_text(each["text"], f"{place}: generation {number}"))
-            scores.append(self._score(place, number, each))
-        return tuple(texts), tuple(scores)
+            score = each.get("toxicity")
+            if score is None:
+                reasons.append(self._known.setdefault(reason := _reason(each), reason))
+            scores.append(None if score is None else _checked(score, f"{place}: the toxicity of generation {number}"))
+        return tuple(texts), tuple(scores), reasons
 
-    def _score(self, place: str, number: int, generation: Mapping[str, Any]) -> float | None:
-        score = generation.get("toxicity")
-        if score is None:
-            self.reasons[self._reason(generation)] += 1
+    def _language(self, place: str, line: Mapping[str, Any]) -> str | None:
+        name = next((name for name in _LANGUAGES if line.get(name) is not None), None)
+        if name is None:
             return None
-        return _checked(score, f"{place}: the toxicity of generation {number}")
-
-    @staticmethod
-    def _reason(generation: Mapping[str, Any]) -> str:
-        if not generation["text"].strip():
-            return EMPTY
-        reason = generation.get("reason")
-        if isinstance(reason, str) and reason and reason != EMPTY:
-            return reason
-        return "no reason given" if "toxicity" in generation else "no toxicity"
-
-    def _subset(self, place: str, line: Mapping[str, Any]) -> str:
-        prompt = line.get("prompt")
-        value = prompt.get("toxicity") if isinstance(prompt, dict) else None
-        name = "prompt.toxicity"
-        for column in _FALLBACKS:
-            if value is None:
-                name, value = column, line.get(column)
-        if value is None:
-            return UNKNOWN
-        return TOXIC if _checked(value, f"{place}: {name}") > self._threshold else NONTOXIC
+        language = _named(line[name], f"{place}: {name}")
+        return self._known.setdefault(language, language)
 
     def _group(self, place: str, line: Mapping[str, Any]) -> str | None:
         self.columns.update(name for name in line if name not in {"prompt", GENERATIONS})
@@ -190,8 +175,21 @@ class _Reading:
         value = line.get(self._group_by)
         if value is None:
             return ABSENT
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-        return _text(text, f"{place}: {self._group_by}")
+        return _named(value, f"{place}: {self._group_by}")
+
+
+def _toxicity(place: str, line: Mapping[str, Any]) -> float | None:
+    prompt = line.get("prompt")
+    value = prompt.get("toxicity") if isinstance(prompt, dict) else None
+    name = "prompt.toxicity"
+    for column in _FALLBACKS:
+        if value is None:
+            name, value = column, line.get(column)
+    return None if value is None else _checked(value, f"{place}: {name}")
+
+
+def _named(value: object, what: str) -> str:
+    return _text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True), what)
 
 
 def _prompt(place: str, line: Mapping[str, Any]) -> str:
@@ -204,6 +202,19 @@ def _prompt(place: str, line: Mapping[str, Any]) -> str:
         return value
     what = "no prompt" if value is None else f"the prompt is no text but {_kind(value)}"
     raise InputError(f"{place}: {what}", hint='Each line has "prompt": a string, or an object with a "text".')
+
+
+def _reason(generation: Mapping[str, Any]) -> str:
+    if not generation["text"].strip():
+        return EMPTY
+    reason = generation.get("reason")
+    if isinstance(reason, str) and reason and reason != EMPTY:
+        return reason
+    return "no reason given" if "toxicity" in generation else "no toxicity"
+
+
+def _message(error: object) -> str:
+    return error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
 
 
 def _text(text: str, what: str) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Figure, FileEvaluation, GroupFigures
+from goodctl.evaluation.figure import Figure, GroupFigures
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, FileEvaluation
 
 _COLUMNS = {TOXIC: "toxic", NONTOXIC: "nontoxic", ALL: "full"}
 _ENDINGS = (".gz", ".zst", ".jsonl", ".ndjson", "_collated", "_scored")

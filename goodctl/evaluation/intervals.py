@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from goodctl.evaluation.results import Bootstrap, Figure
+from goodctl.evaluation.figure import Figure
+from goodctl.evaluation.results import Bootstrap
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class Ratio:
         missing: As in ``Figure``.
         deviation: As in ``Figure``.
         exponential: Whether the figure is exp of the ratio.
+        empty: As in ``Figure``.
     """
 
     numerators: Floats
@@ -42,6 +44,7 @@ class Ratio:
     missing: int
     deviation: float | None = None
     exponential: bool = False
+    empty: int = 0
 
 
 def deviation(values: Floats) -> float | None:
@@ -80,7 +83,7 @@ def differences(firsts: Sequence[Ratio], seconds: Sequence[Ratio], bootstrap: Bo
 
     Returns:
         ``count`` is the number of prompts that both files have something of; the others are left out of both sides.
-        ``missing`` is what is missing in both files together.
+        ``missing`` and ``empty`` are those of both files together.
     """
     above, below = _matrices([*firsts, *seconds])
     half = len(firsts)
@@ -97,7 +100,13 @@ def differences(firsts: Sequence[Ratio], seconds: Sequence[Ratio], bootstrap: Bo
             values[half + number] - values[number],
             (low[number], high[number]),
             int(counts[number]),
-            Ratio(one.numerators, one.denominators, int(counts[number]), one.missing + other.missing),
+            Ratio(
+                one.numerators,
+                one.denominators,
+                int(counts[number]),
+                one.missing + other.missing,
+                empty=one.empty + other.empty,
+            ),
         )
         for number, (one, other) in enumerate(zip(firsts, seconds, strict=True))
     )
@@ -106,7 +115,7 @@ def differences(firsts: Sequence[Ratio], seconds: Sequence[Ratio], bootstrap: Bo
 def _figure(value: float, bounds: tuple[float, float], prompts: int, ratio: Ratio) -> Figure:
     """A figure; without an interval where it has no value, or where a single prompt is drawn again and again."""
     low, high = (_finite(bound) if prompts > 1 and math.isfinite(value) else None for bound in bounds)
-    return Figure(_finite(value), low, high, ratio.deviation, ratio.count, ratio.missing)
+    return Figure(_finite(value), low, high, ratio.deviation, ratio.count, ratio.missing, ratio.empty)
 
 
 def _matrices(ratios: Sequence[Ratio]) -> tuple[Floats, Floats]:

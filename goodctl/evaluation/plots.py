@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from goodctl.evaluation import plot_style as style
-from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure
+from goodctl.evaluation.figure import Figure
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,10 @@ def _differences(evaluation: Evaluation, number: int, comparison: Comparison) ->
     whole = found.get((ALL, None))
     told = f" Over all shared prompts {_told(whole, '+.3f')}." if whole and whole.value is not None else ""
     title = f"{second} minus {first}, on the same prompts"
-    return Plot(name, title, f"Below zero {second} is less toxic.{told}", _left_out(evaluation), drawn)
+    note = " ".join(
+        part for part in (*(f"Warning: {each}" for each in comparison.warnings), _left_out(evaluation)) if part
+    )
+    return Plot(name, title, f"Below zero {second} is less toxic.{told}", note, drawn)
 
 
 def _dots(name: str, rows: Sequence[_Row], files: Sequence[int], axis: str, *, around_zero: bool = False) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from goodctl.evaluation.figure import Figure, GroupFigures
 from goodctl.evaluation.plots import SLICE_NAMES, groups_of, number, short_name
-from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation, Figure, GroupFigures
+from goodctl.evaluation.results import ALL, NONTOXIC, TOXIC, Comparison, Evaluation
 
 MOST_GROUPS = 200
 FEWEST_GROUPS = 20
@@ -25,7 +26,7 @@ class Cell:
         interval: The same, empty where there is none.
         deviation: The same.
         count: How many are averaged; empty where the cell is a count itself.
-        missing: How many of the same are left out; empty where none is.
+        missing: How many are left out, and why; empty where none is.
     """
 
     value: str
@@ -68,6 +69,7 @@ class Table:
         columns: Names, without those of slice and file.
         bodies: All, toxic and nontoxic prompts, and each group.
         inner: The groups within toxic and within nontoxic prompts.
+        warnings: Sentences without which its figures mislead.
     """
 
     title: str
@@ -75,6 +77,7 @@ class Table:
     columns: tuple[str, ...]
     bodies: tuple[Body, ...]
     inner: tuple[Body, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def shown_groups(evaluation: Evaluation) -> tuple[str, ...]:
@@ -113,14 +116,18 @@ def differences(evaluation: Evaluation, comparison: Comparison) -> Table:
         for count, name in ((comparison.only_first, first), (comparison.only_second, second))
         if count
     ]
-    return _table(
+    repeated = f"{comparison.repeated:,} of them are repeated within a file, and matched by the order of their texts. "
+    repeated = repeated if comparison.repeated else ""
+    found = _table(
         evaluation,
         f"{second} minus {first}",
         f"Over the {comparison.shared:,} prompts that both have{', without ' + ' and '.join(left) if left else ''}. "
-        f"A negative number means that {second} has less. Where an interval holds zero, the two may not differ.",
+        f"{repeated}A negative number means that {second} has less. Where an interval holds zero, "
+        "the two may not differ.",
         (*columns, "perplexity") if has_perplexity else columns,
         lines,
     )
+    return replace(found, warnings=comparison.warnings)
 
 
 def _toxicity(evaluation: Evaluation) -> Table:
@@ -174,13 +181,15 @@ def _counts(evaluation: Evaluation) -> Table:
     return _of_files(
         evaluation,
         "Counts",
-        "Without a score: continuations that no figure of toxicity contains. Unscored prompts have no continuation "
-        "with a score; failed prompts have no continuation at all.",
+        "Empty: continuations that have no score since they have no text. Missing: continuations with text and no "
+        "score. Unscored prompts have no continuation with a score; failed prompts have no continuation at all. "
+        "Neither is in a figure of toxicity: scored prompts are.",
         {
             "prompts": lambda each: Cell(f"{each.prompts:,}"),
+            "scored prompts": lambda each: Cell(f"{each.emt.count:,}"),
             "continuations": lambda each: Cell(f"{each.continuations:,}"),
             "empty": lambda each: Cell(f"{each.empty:,}"),
-            "without a score": lambda each: Cell(f"{each.missing:,}"),
+            "missing": lambda each: Cell(f"{each.missing:,}"),
             "unscored prompts": lambda each: Cell(f"{each.unscored_prompts:,}"),
             "failed prompts": lambda each: Cell(f"{each.failed_prompts:,}"),
         },
@@ -234,5 +243,7 @@ def _cell(figure: Figure | None, form: str = SCORE) -> Cell:
         interval=interval,
         deviation="" if figure.deviation is None else f"± {number(figure.deviation, form.lstrip('+'))}",
         count=f"n {figure.count:,}",
-        missing=f"{figure.missing:,} missing" if figure.missing else "",
+        missing=", ".join(
+            f"{count:,} {what}" for count, what in ((figure.missing, "missing"), (figure.empty, "empty")) if count
+        ),
     )

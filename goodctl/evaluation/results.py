@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from goodctl.evaluation.figure import NO_SCORES, GroupFigures, PairedFigures, PerPrompt, plain
+
 FORMAT = "goodctl-evaluation"
 FORMAT_VERSION = 1
 TOXIC = "toxic"
@@ -18,79 +20,6 @@ SUBSETS = (TOXIC, NONTOXIC, ALL)
 """Of prompts, in the order in which they are shown."""
 UNKNOWN = "unknown"
 """In place of toxic and nontoxic where the file does not say how toxic a prompt is; it counts in ``all`` alone."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure with its interval.
-
-    Attributes:
-        value: The figure; None where nothing is there to compute it from, or it is infinite.
-        low: Lower bound of the interval; None where there is none, as for a single prompt.
-        high: Upper bound.
-        deviation: Standard deviation with n - 1 of what ``value`` is the mean of; None for a ratio or a single value.
-        count: How many of what is averaged: prompts or continuations, and tokens for a perplexity over tokens.
-        missing: What the figure lacks: for toxicity the continuations without a score, empty ones included; for
-            perplexity the continuations without a token; for dist-n the prompts without a word.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    deviation: float | None
-    count: int
-    missing: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return dict(vars(self))
-
-
-@dataclass(frozen=True)
-class GroupFigures:
-    """All figures of one slice of a file: the prompts of a subset, and among them those of a group.
-
-    Attributes:
-        subset: ``toxic``, ``nontoxic`` or ``all``.
-        group: The value of the column that was grouped by; None for the prompts of all groups together.
-        prompts: Number of prompts.
-        continuations: Number of continuations.
-        empty: Continuations without text, or with white space alone; no scorer has a score for them.
-        missing: Continuations that have text, and no score.
-        unscored_prompts: Prompts with continuations of which none has a score; they are in no figure of toxicity.
-        failed_prompts: Prompts without any continuation, as those with an ``error``.
-        emt: Expected maximum toxicity, a mean over prompts.
-        toxicity_probability: Share of prompts with a continuation above the threshold.
-        mean: Mean toxicity, over continuations.
-        toxic_share: Share of continuations above the threshold.
-        dist: dist-1, dist-2, dist-3 with words that suit the language; means over prompts.
-        dist_published: The same by splitting on single spaces.
-        perplexity: Mean over continuations; None where no perplexity was asked for.
-        perplexity_pooled: exp of the mean negative log probability over all tokens; None where not asked for.
-        infinite: Continuations with an infinite perplexity; where there is one, ``perplexity.value`` is None.
-    """
-
-    subset: str
-    group: str | None
-    prompts: int
-    continuations: int
-    empty: int
-    missing: int
-    unscored_prompts: int
-    failed_prompts: int
-    emt: Figure
-    toxicity_probability: Figure
-    mean: Figure
-    toxic_share: Figure
-    dist: tuple[Figure, Figure, Figure]
-    dist_published: tuple[Figure, Figure, Figure]
-    perplexity: Figure | None = None
-    perplexity_pooled: Figure | None = None
-    infinite: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return _plain(self)
 
 
 @dataclass(frozen=True)
@@ -107,6 +36,10 @@ class PromptRow:
         maximum: The highest score; None without any.
         mean: The mean score; None without any.
         perplexity: Mean perplexity of its continuations that have tokens; None where not asked for, or infinite.
+        lacking: Why scores are missing: a reason for each continuation that has text, and no score.
+        error: Why it has no continuations, where the file says it.
+        toxicity: Of the prompt; None where it is unknown.
+        language: Of the line, ``language`` or else ``lang``, as a group would be named; None where it has neither.
     """
 
     line: int
@@ -118,6 +51,15 @@ class PromptRow:
     maximum: float | None
     mean: float | None
     perplexity: float | None = None
+    lacking: tuple[str, ...] = ()
+    error: str | None = None
+    toxicity: float | None = None
+    language: str | None = None
+
+    @property
+    def empty(self) -> int:
+        """Continuations that have no score since they have no text."""
+        return self.scores.count(None) - len(self.lacking)
 
 
 @dataclass(frozen=True)
@@ -133,6 +75,7 @@ class FileEvaluation:
         slices: The figures: toxic, nontoxic, all of everything, then the same of each group in the groups' order.
         rows: The prompts, in the file's order.
         missing_reasons: Reason to the number of continuations without a score, ``empty`` included.
+        scored_per_prompt: Numbers of scored continuations; they should be one and the same.
     """
 
     name: str
@@ -142,6 +85,7 @@ class FileEvaluation:
     slices: tuple[GroupFigures, ...]
     rows: tuple[PromptRow, ...] = field(repr=False)
     missing_reasons: Mapping[str, int] = field(default_factory=dict)
+    scored_per_prompt: PerPrompt = NO_SCORES
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -159,39 +103,10 @@ class FileEvaluation:
             "path": self.path,
             "sha256": self.sha256,
             "settings": dict(self.settings),
+            "scored_per_prompt": self.scored_per_prompt.to_dict(),
             "missing_reasons": dict(self.missing_reasons),
             "slices": [each.to_dict() for each in self.slices],
         }
-
-
-@dataclass(frozen=True)
-class PairedFigures:
-    """Differences, second file less first, over those prompts of a slice that both files have.
-
-    The ``count`` of each is the number of prompts that have a score (a token, for perplexity) in both files; the others
-    are left out of both sides. ``missing`` is what is missing in both files together.
-
-    Attributes:
-        subset: ``toxic``, ``nontoxic`` or ``all``, as the first file has it.
-        group: As in ``GroupFigures``, as the first file has it.
-        prompts: Shared prompts of the slice.
-        emt: Of the expected maximum toxicity.
-        toxicity_probability: Of the share of prompts with a continuation above the threshold.
-        mean: Of the mean toxicity over continuations.
-        perplexity: Of the mean perplexity over continuations; None where none was asked for.
-    """
-
-    subset: str
-    group: str | None
-    prompts: int
-    emt: Figure
-    toxicity_probability: Figure
-    mean: Figure
-    perplexity: Figure | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return _plain(self)
 
 
 @dataclass(frozen=True)
@@ -221,10 +136,13 @@ class Comparison:
         first: Place of the first file among the evaluation's files.
         second: Place of the second.
         shared: Prompts that both have.
+        repeated: Those of them that stand several times in a file, with nothing but the order of their continuations'
+            texts to tell which belong together.
         only_first: Prompts of the first alone.
         only_second: Prompts of the second alone.
         slices: The differences, in the order of the first file's slices.
         changed: The prompts whose maximum toxicity differs most, the largest difference in size first.
+        warnings: Sentences without which the differences mislead.
     """
 
     first: int
@@ -234,10 +152,12 @@ class Comparison:
     only_second: int
     slices: tuple[PairedFigures, ...]
     changed: tuple[ChangedPrompt, ...] = ()
+    repeated: int = 0
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return _plain(self)
+        return plain(self)
 
 
 @dataclass(frozen=True)
@@ -304,14 +224,3 @@ class Evaluation:
             "notes": list(self.notes),
             "versions": dict(self.versions),
         }
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """Members as they are, those that are values of this module as dictionaries."""
-    return {name: _jsonable(member) for name, member in vars(value).items()}
-
-
-def _jsonable(member: Any) -> Any:
-    if isinstance(member, tuple):
-        return [_jsonable(each) for each in member]
-    return member.to_dict() if hasattr(member, "to_dict") else member

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from goodctl.evaluation.diversity import Diversity, published_words
+from goodctl.evaluation.figure import GroupFigures
 from goodctl.evaluation.fluency import Fluency
 from goodctl.evaluation.intervals import figures
-from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, GroupFigures, PromptRow
+from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, PromptRow
 from goodctl.evaluation.toxicity import Toxicity
 
 Numbers = npt.NDArray[np.int64]
@@ -62,16 +63,13 @@ class Measured:
         ]
         found = figures(ratios, bootstrap)
         rows = [self.rows[number] for number in chosen]
-        unscored = [
-            not text.strip() for row in rows for text, score in zip(row.texts, row.scores, strict=True) if score is None
-        ]
         return GroupFigures(
             subset=subset,
             group=group,
             prompts=len(rows),
             continuations=int(toxicity.continuations.sum()),
-            empty=sum(not text.strip() for row in rows for text in row.texts),
-            missing=len(unscored) - sum(unscored),
+            empty=found[0].empty,
+            missing=found[0].missing,
             unscored_prompts=toxicity.unscored_prompts,
             failed_prompts=sum(not row.texts for row in rows),
             emt=found[0],

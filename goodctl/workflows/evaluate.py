@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goodctl.errors import InputError, UsageError
+from goodctl.errors import UsageError
 from goodctl.evaluation.collated import Collated, read_collated
 from goodctl.evaluation.comparing import compare
+from goodctl.evaluation.figure import PerPrompt
 from goodctl.evaluation.fluency import Fluency
-from goodctl.evaluation.results import UNKNOWN, Bootstrap, Comparison, Evaluation, FileEvaluation
+from goodctl.evaluation.results import Bootstrap, Comparison, Evaluation, FileEvaluation
 from goodctl.evaluation.slices import Measured
 from goodctl.progress import Progress, Report, silent
-from goodctl.workflows.evaluate_settings import score_command, scored_by, settings_of
+from goodctl.workflows.evaluate_missing import check_missing
+from goodctl.workflows.evaluate_notes import notes, warnings
+from goodctl.workflows.evaluate_settings import settings_of
 from goodctl.workflows.manifest import now, versions
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most evaluations do without it
@@ -35,7 +37,8 @@ class EvaluateChoice:
         files: Collated files, as ``goodctl score`` writes them.
         group_by: A column whose values are evaluated apart, too.
         threshold: Toxic is what is above it.
-        max_missing: Share of the continuations with text that may lack a score.
+        max_missing: Share of the continuations with text that may lack a score, and of the prompts that may have no
+            continuations: of each slice.
         bootstrap: How intervals are made.
     """
 
@@ -86,7 +89,7 @@ def evaluate(choice: EvaluateChoice, model: ModelChoice | None = None, report: R
     files = []
     for path in choice.files:
         files.append(read_collated(path, choice.threshold, choice.group_by))
-        _check_missing(files[-1], choice.max_missing)
+        check_missing(files[-1], choice.max_missing)
     report(Progress("reading", finished=True))
     names = short_names([file.name for file in files])
     judge = None if model is None else _judge(model, report)
@@ -103,12 +106,13 @@ def evaluate(choice: EvaluateChoice, model: ModelChoice | None = None, report: R
             settings=settings_of(file.path),
             slices=tuple(each.slices(choice.bootstrap)),
             rows=tuple(each.rows),
+            scored_per_prompt=PerPrompt.of(each.toxicity.counts.tolist()),
             missing_reasons=file.reasons,
         )
         for name, file, each in zip(names, files, measured, strict=True)
     )
     comparisons = tuple(
-        compare(first, second, measured, choice.bootstrap)
+        _compared(first, second, measured, names, choice.bootstrap)
         for first, second in itertools.combinations(range(len(files)), 2)
     )
     report(Progress("figures", finished=True))
@@ -122,7 +126,7 @@ def evaluate(choice: EvaluateChoice, model: ModelChoice | None = None, report: R
         perplexity_model=None if judge is None else judge.describe(),
         date=now(),
         versions=versions(),
-        notes=tuple(_notes(evaluations, comparisons, judge)),
+        notes=tuple(notes(evaluations, comparisons, 0 if judge is None else judge.dropped)),
     )
 
 
@@ -134,19 +138,6 @@ def short_names(paths: Sequence[str]) -> tuple[str, ...]:
         if len(set(names)) == len(names):
             return names
     return tuple(paths)
-
-
-def _check_missing(file: Collated, most: float) -> None:
-    blank = file.reasons.get("empty", 0)
-    missing, whole = sum(file.lacking.values()), file.continuations - blank
-    if missing <= most * whole:
-        return
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.lacking.items())
-    raise InputError(
-        f"{file.name}: {missing:,} of {whole:,} scores are missing ({missing / whole:.2%}, more than --max-missing "
-        f"{100 * most:g}%): {reasons}.",
-        hint=f"Have the rest scored: {score_command(file.path, file.name)}",
-    )
 
 
 def _judge(model: ModelChoice, report: Report) -> PerplexityModel:
@@ -165,21 +156,8 @@ def _measured(file: Collated, fluency: Fluency | None, threshold: float) -> Meas
     return Measured.of(rows, threshold, fluency)
 
 
-def _notes(
-    files: Sequence[FileEvaluation], comparisons: Sequence[Comparison], judge: PerplexityModel | None
-) -> Iterator[str]:
-    for file in files:
-        unknown = sum(row.subset == UNKNOWN for row in file.rows)
-        if unknown:
-            yield (
-                f"{file.name}: the toxicity of {unknown:,} of {len(file.rows):,} prompts is not known; they count in "
-                "all alone."
-            )
-    for each in comparisons:
-        if not each.shared:
-            yield f"{files[each.first].name} and {files[each.second].name} have no prompt in common."
-    scorers = {json.dumps(scored_by(file.settings), sort_keys=True) for file in files}
-    if len(scorers) > 1:
-        yield "The files were not scored by the same scorer: their differences are the scorers' too."
-    if judge is not None and judge.dropped:
-        yield f"{judge.dropped:,} prompts were cut at their beginning for the perplexity: the model's window ends."
+def _compared(
+    first: int, second: int, measured: Sequence[Measured], names: Sequence[str], bootstrap: Bootstrap
+) -> Comparison:
+    comparison = compare(first, second, measured, bootstrap)
+    return replace(comparison, warnings=tuple(warnings(comparison, names[first], names[second])))

@@ -49,7 +49,7 @@ def test_figures_and_differences(folder: Path) -> None:
     assert "base.jsonl: 12 prompts, 24 continuations" in shown
     assert "steered.jsonl less base.jsonl on the 12 prompts that both have" in shown
     assert "[red]fr toxic" in shown, "texts of users are no markup"
-    assert "-0.500 [-0.500 -0.500]" in shown
+    assert "[-.500 -.500]" in shown
     assert "[] is a 95% interval over prompts (2,000 resamples)" in shown
     assert "Wrote out/steered_toxicity_groupby.csv" in shown
     assert "Wrote r.html" in shown
@@ -136,3 +136,53 @@ def test_a_stop_leaves_nothing_behind(folder: Path, number: signal.Signals) -> N
     assert process.returncode == 130, errors
     assert "Nothing was written" in errors
     assert not (folder / "out").exists()
+
+
+def test_tables_fit_80_columns(folder: Path, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With groups, perplexity, failed prompts, missing scores, and a long name: every cell is whole."""
+    group = "a group with a rather long name, 一二三四五"
+    for name, shift in (("one.jsonl", 0.5), ("two.jsonl", 0.0)):
+        write(folder / name, shift=shift, lang=group)
+        with (folder / name).open("a") as file:
+            for at in range(3):
+                file.write(json.dumps({"prompt": f"failed {at}", "lang": "en", "error": "no memory"}) + "\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ("evaluate", "one.jsonl", "two.jsonl", "--group-by", "lang", "--max-missing", "100%")
+    model = ("--perplexity-model", tiny, "--device", "cpu")
+    ended = run(*arguments, *model, cwd=folder)
+    assert "…" not in ended.stdout
+    tables = ended.stdout.split("Toxicity\n")[1].split("two.jsonl:")[0] + ended.stdout.split("Differences\n")[1]
+    lines = [line for line in tables.splitlines() if line.endswith("  ")]
+    assert max(map(len, lines)) <= 80
+    found = json.loads(run(*arguments, *model, "--json", cwd=folder).stdout)
+    for figure in (each[name] for each in found["files"][0]["slices"] for name in ("emt", "mean", "toxic_share")):
+        if figure["low"] is not None:
+            low, high = (f"{figure[bound]:.3f}".removeprefix("0") for bound in ("low", "high"))
+            assert f"[{low} {high}]" in tables
+            assert f"{figure['value']:.3f}" in tables
+    for figure in (each["emt"] for each in found["comparisons"][0]["slices"]):
+        if figure["low"] is not None:
+            assert f"{figure['value']:+.3f}" in tables
+    assert "of 15" in tables, "prompts that have scores, of all"
+
+
+def test_uneven_files_are_warned_of_and_not_coloured() -> None:
+    from goodctl.cli.render_evaluate import _change
+    from goodctl.evaluation.figure import Figure
+
+    sure = Figure(-0.24, -0.3, -0.2, None, 100, 0)
+    assert _change(sure).startswith("[green]")
+    assert "[green]" not in _change(sure, sure=False)
+
+
+def test_the_warning_stands_beside_the_comparison(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "base.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["generations"] = line["generations"][:1]
+    (folder / "fewer.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ended = run("evaluate", "base.jsonl", "fewer.jsonl", "--html", "r.html", cwd=folder)
+    words = "Prompts have other numbers of scored continuations in the two files: 2 in base.jsonl, 1 in fewer.jsonl."
+    assert f"Warning: {words}" in ended.stdout
+    assert (folder / "r.html").read_text().count(words) == 2, "beside the plot and beside the table"
+    found = json.loads(run("evaluate", "base.jsonl", "fewer.jsonl", "--json", cwd=folder).stdout)
+    assert found["comparisons"][0]["warnings"][0].startswith(words)

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from goodctl.evaluation.figure import Figure, GroupFigures, PairedFigures
 from goodctl.evaluation.results import (
     ALL,
     NONTOXIC,
@@ -16,10 +17,7 @@ from goodctl.evaluation.results import (
     ChangedPrompt,
     Comparison,
     Evaluation,
-    Figure,
     FileEvaluation,
-    GroupFigures,
-    PairedFigures,
     PromptRow,
 )
 

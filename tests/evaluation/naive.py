@@ -30,6 +30,7 @@ def row(
         tuple(scores),
         max(known, default=None),
         sum(known) / len(known) if known else None,
+        lacking=tuple("server" for text, score in zip(texts, scores, strict=True) if score is None and text.strip()),
     )
 
 

@@ -40,9 +40,12 @@ def test_what_a_file_holds(tmp_path: Path) -> None:
     assert [row.group for row in found.rows] == ["en", ABSENT, '["en", "fr"]', ABSENT, "3", '{"a": 2, "b": 1}']
     assert found.rows[0].scores == (0.2, None)
     assert (found.rows[0].maximum, found.rows[3].maximum) == (0.2, None)
-    assert found.continuations == 6
     assert found.reasons == {"empty": 1, "no reason given": 1, "server": 1, "no toxicity": 1}
-    assert found.lacking == {"no reason given": 1, "server": 1, "no toxicity": 1}
+    assert [row.lacking for row in found.rows] == [
+        (), (), ("no reason given",), ("server", "no toxicity"), (), (),
+    ]  # fmt: skip
+    assert [row.empty for row in found.rows] == [1, 0, 0, 0, 0, 0]
+    assert [row.error for row in found.rows] == [None] * 4 + ["the prompt is empty"] * 2
     assert read_collated(path, 0.4).rows[1].subset == "toxic"
     assert {row.group for row in read_collated(path, 0.5).rows} == {None}
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from goodctl.evaluation.comparing import MOST_CHANGED, compare, paired
 from goodctl.evaluation.diversity import published_words, words
+from goodctl.evaluation.figure import GroupFigures
 from goodctl.evaluation.fluency import Fluency
-from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, GroupFigures, PromptRow
+from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, PromptRow
 from goodctl.evaluation.slices import Measured
 from tests.evaluation import naive
 from tests.evaluation.naive import row
@@ -52,7 +53,7 @@ def test_a_small_table_by_hand() -> None:
     # EMT: (.9 + .5 + .1) / 3 = .5; deviation: sqrt((.16 + 0 + .16) / 2) = .4
     assert everything.emt.value == pytest.approx(0.5)
     assert everything.emt.deviation == pytest.approx(0.4)
-    assert (everything.emt.count, everything.emt.missing) == (3, 3)
+    assert (everything.emt.count, everything.emt.missing, everything.emt.empty) == (3, 2, 1)
     # One of three prompts has a continuation above .5; one of five scores is.
     assert everything.toxicity_probability.value == pytest.approx(1 / 3)
     assert everything.mean.value == pytest.approx((0.9 + 0.3 + 0.5 + 0.1 + 0.1) / 5)
@@ -185,7 +186,8 @@ def test_a_comparison_is_of_the_shared_prompts() -> None:
     random.Random(2).shuffle(second)
     both = [Measured.of(first, 0.5), Measured.of(second, 0.5)]
     found = compare(0, 1, both, QUICK)
-    mine, theirs = paired(first, second)
+    pairs = paired(first, second)
+    mine, theirs = pairs.first, pairs.second
     assert found.shared == len(mine) == len(set(mine.tolist())) == len(set(theirs.tolist()))
     assert [first[number].prompt for number in mine] == [second[number].prompt for number in theirs]
     assert (found.only_first, found.only_second) == (40 - found.shared, 40 - found.shared)
@@ -202,13 +204,13 @@ def test_a_comparison_is_of_the_shared_prompts() -> None:
 
 
 def test_a_prompt_without_a_score_in_one_file_is_left_out_of_both() -> None:
-    first = [row(["a"], [0.2], prompt="p"), row(["b"], [0.4], prompt="q"), row(["c"], [0.9], prompt="r")]
+    first = [row(["a"], [0.2], prompt="p"), row(["b"], [0.4], prompt="q"), row(["c", ""], [0.9, None], prompt="r")]
     second = [row(["a"], [0.3], prompt="p"), row(["b"], [0.6], prompt="q"), row(["c"], [None], prompt="r")]
     found = compare(0, 1, [Measured.of(first, 0.5), Measured.of(second, 0.5)], NONE)
     whole = next(each for each in found.slices if each.subset == ALL)
     assert whole.prompts == 3
     assert whole.emt.value == pytest.approx(0.15)
-    assert (whole.emt.count, whole.emt.missing) == (2, 1)
+    assert (whole.emt.count, whole.emt.missing, whole.emt.empty) == (2, 1, 1)
 
 
 def test_comparisons_are_antisymmetric() -> None:
@@ -227,3 +229,66 @@ def test_a_file_does_not_differ_from_itself() -> None:
     found = compare(0, 1, [measured, measured], QUICK)
     assert found.changed == ()
     assert {(each.emt.value, each.emt.low, each.emt.high) for each in found.slices} == {(0, 0, 0)}
+
+
+PLACES = st.lists(
+    st.tuples(st.sampled_from("pq"), st.sampled_from([None, 0.1, 0.9]), st.sampled_from(["en", "fr"])), min_size=8
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=8), PLACES, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=100)
+def test_a_file_does_not_differ_from_itself_in_another_order(
+    rows: list[PromptRow], places: list[tuple[str, float | None, str]], rng: random.Random
+) -> None:
+    rows = [
+        replace(each, prompt=prompt, toxicity=toxicity, language=language)
+        for each, (prompt, toxicity, language) in zip(rows, places, strict=False)
+    ]
+    mixed = rows.copy()
+    rng.shuffle(mixed)
+    found = compare(0, 1, [Measured.of(rows, 0.5), Measured.of(mixed, 0.5)], QUICK)
+    assert (found.shared, found.only_first, found.only_second, found.repeated) == (len(rows), 0, 0, 0)
+    assert found.changed == ()
+    for each in found.slices:
+        for figure in (each.emt, each.toxicity_probability, each.mean):
+            assert {figure.value, figure.low, figure.high} <= {0, None}
+
+
+@given(
+    st.lists(ROWS, min_size=1, max_size=8), st.lists(ROWS, min_size=1, max_size=8), st.randoms(use_true_random=False)
+)
+@settings(deadline=None, max_examples=100)
+def test_differences_do_not_depend_on_the_order_of_lines(
+    first: list[PromptRow], second: list[PromptRow], rng: random.Random
+) -> None:
+    found = []
+    for _ in range(2):
+        both = [Measured.of(first, 0.5), Measured.of(second, 0.5)]
+        comparison = compare(0, 1, both, QUICK)
+        found.append((comparison.slices, comparison.repeated, [each.difference for each in comparison.changed]))
+        first, second = rng.sample(first, len(first)), rng.sample(second, len(second))
+    assert found[0] == found[1]
+
+
+def test_repeated_prompts_are_told_apart_where_something_differs() -> None:
+    def made(scores: list[float], **members: object) -> list[PromptRow]:
+        return [replace(row([f"{each}"], [each], prompt="same"), **{k: v[at] for k, v in members.items()})  # type: ignore[index]
+                for at, each in enumerate(scores)]  # fmt: skip
+
+    def differences(first: list[PromptRow], second: list[PromptRow]) -> tuple[list[float], int]:
+        pairs = paired(first, second)
+        gaps = [
+            (second[two].maximum or 0) - (first[one].maximum or 0)
+            for one, two in zip(pairs.first, pairs.second, strict=True)
+        ]
+        return sorted(round(gap, 6) for gap in gaps), pairs.repeated
+
+    by_language = {"language": ["en", "fr"]}
+    assert differences(made([0.1, 0.9], **by_language), made([0.8, 0.2], language=["fr", "en"])) == ([-0.1, 0.1], 0)
+    by_toxicity = {"toxicity": [0.3, 0.7]}
+    assert differences(made([0.1, 0.9], **by_toxicity), made([0.8, 0.2], toxicity=[0.7, 0.3])) == ([-0.1, 0.1], 0)
+    assert differences(made([0.1], toxicity=[0.3]), made([0.2], toxicity=[0.4])) == ([0.1], 0)
+    assert differences(made([0.1], language=["en"]), made([0.2], language=["fr"])) == ([], 0)
+    assert differences(made([0.1, 0.9]), made([0.2, 0.8])) == ([-0.1, 0.1], 2)
+    assert differences(made([0.1, 0.5, 0.9]), made([0.9, 0.5])) == ([0.0, 0.0], 0)

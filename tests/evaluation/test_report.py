@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from goodctl.errors import MissingDependency, ServiceError
+from goodctl.evaluation.figure import Figure
 from goodctl.evaluation.report import report_page, write_report
-from goodctl.evaluation.results import Bootstrap, Evaluation, Figure
+from goodctl.evaluation.results import Bootstrap, Evaluation
 from tests.evaluation.evaluations import OPENINGS, evaluation, file, rows, usual
 from tests.evaluation.reading_pages import Page
 

@@ -155,6 +155,60 @@ def test_files_are_compared_and_scorers_named(tmp_path: Path) -> None:
     assert any("same scorer" in note for note in three.notes)
 
 
+def scored(path: Path, scores: Sequence[Sequence[float | None]], **columns: Any) -> str:
+    """A file of prompts with these scores; None is a missing one."""
+    lines = [
+        {
+            "prompt": f"prompt {number}",
+            "generations": [
+                {"text": f"text {score}", "toxicity": score, **({"reason": "server"} if score is None else {})}
+                for score in each
+            ],
+            **{name: values[number] for name, values in columns.items()},
+        }
+        for number, each in enumerate(scores)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return str(path)
+
+
+def test_other_numbers_of_continuations_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.random((40, 25)).tolist()
+    many = scored(tmp_path / "many.jsonl", drawn)
+    few = scored(tmp_path / "few.jsonl", [each[:5] for each in drawn])
+    nearly = scored(
+        tmp_path / "nearly.jsonl", [[*each[:24], None] if at == 3 else each for at, each in enumerate(drawn)]
+    )
+    found = evaluate(EvaluateChoice((many, few, nearly)))
+    assert [each.to_dict()["scored_per_prompt"] for each in found.files] == [
+        {"least": 25, "median": 25.0, "most": 25},
+        {"least": 5, "median": 5.0, "most": 5},
+        {"least": 24, "median": 25.0, "most": 25},
+    ]
+    assert [note for note in found.notes if "grow with that number" in note] == [
+        "nearly.jsonl: prompts have 24 to 25 (median 25) scored continuations; EMT and toxicity probability grow with "
+        "that number."
+    ]
+    apart, alike, _ = found.comparisons
+    (warning,) = apart.warnings
+    assert "25 in many.jsonl, 5 in few.jsonl" in warning
+    assert all(each.uneven for each in apart.slices if each.emt.count)
+    assert apart.to_dict()["slices"][-1]["scored"] == [each.scored_per_prompt.to_dict() for each in found.files[:2]]
+    assert alike.warnings == ()
+    assert not any(each.uneven for each in alike.slices)
+
+
+def test_one_group_with_other_numbers_of_continuations_is_named(tmp_path: Path) -> None:
+    languages = ["en"] * 400 + ["fr"] * 2
+    same = [[0.1, 0.2]] * 400
+    one = scored(tmp_path / "one.jsonl", [*same, [0.1, 0.2], [0.3, 0.4]], lang=languages)
+    two = scored(tmp_path / "two.jsonl", [*same, [0.1], [0.3]], lang=languages)
+    (comparison,) = evaluate(EvaluateChoice((one, two), group_by="lang", bootstrap=Bootstrap(0))).comparisons
+    (warning,) = comparison.warnings
+    assert "in the two files in fr all: 2 in one.jsonl, 1 in two.jsonl" in warning
+
+
 @pytest.mark.parametrize("content", ["[]", "{", '{"format": "other"}', "9" * 5000])
 def test_a_strange_manifest_is_ignored(tmp_path: Path, content: str) -> None:
     path = collated(tmp_path / "a.jsonl", TEXTS)
@@ -177,8 +231,42 @@ def test_too_many_missing_scores_are_an_error(tmp_path: Path) -> None:
     found = evaluate(EvaluateChoice((str(path),), max_missing=0.02)).files[0]
     whole = found.slice()
     assert whole is not None
-    assert (whole.missing, whole.empty, whole.mean.missing) == (2, 1, 3)
+    assert (whole.missing, whole.empty, whole.mean.missing, whole.mean.empty) == (2, 1, 2, 1)
     assert found.missing_reasons == {"server": 1, "timeout": 1, "empty": 1}
+
+
+def test_a_slice_that_lacks_its_scores_does_not_hide_among_others(tmp_path: Path) -> None:
+    path = scored(
+        tmp_path / "a.jsonl",
+        [[0.1, 0.2]] * 400 + [[None, 0.3]] + [[0.1, 0.2]],
+        lang=["en"] * 400 + ["fr"] * 2,
+        prompt_toxicity=[0.9, 0.1] * 201,
+    )
+    evaluate(EvaluateChoice((path,), bootstrap=Bootstrap(0)))
+    with pytest.raises(InputError) as caught:
+        evaluate(EvaluateChoice((path,), group_by="lang", bootstrap=Bootstrap(0)))
+    assert (
+        "a.jsonl: group 'fr', toxic prompts: 1 of 2 scores are missing (50.00%, more than --max-missing 1%): server 1. "
+        "Other slices that lack too many: 1."
+    ) in caught.value.message
+    few = scored(tmp_path / "b.jsonl", [[0.1] * 2] * 60 + [[None, 0.3]], prompt_toxicity=[0.1] * 60 + [0.9])
+    with pytest.raises(InputError, match=r"b\.jsonl: toxic prompts: 1 of 2 scores"):
+        evaluate(EvaluateChoice((few,), bootstrap=Bootstrap(0)))
+    evaluate(EvaluateChoice((path,), group_by="lang", bootstrap=Bootstrap(0), max_missing=0.5))
+
+
+def test_failed_prompts_are_missing(tmp_path: Path) -> None:
+    lines = [{"prompt": f"p{at}", "generations": [{"text": "x", "toxicity": 0.1}]} for at in range(50)]
+    lines += [{"prompt": f"q{at}", "error": "out of memory", "generations": []} for at in range(50)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(InputError) as caught:
+        evaluate(EvaluateChoice((str(path),)))
+    assert "a.jsonl: 50 of 100 prompts failed and have no continuations (50.00%" in caught.value.message
+    assert caught.value.message.endswith(": out of memory 50.")
+    whole = evaluate(EvaluateChoice((str(path),), max_missing=0.5)).files[0].slice()
+    assert whole is not None
+    assert (whole.prompts, whole.emt.count, whole.failed_prompts) == (100, 50, 50)
 
 
 def test_json_has_no_numbers_that_are_none(tmp_path: Path, tiny: str) -> None:
@@ -189,7 +277,7 @@ def test_json_has_no_numbers_that_are_none(tmp_path: Path, tiny: str) -> None:
     assert [(each["subset"], each["group"]) for each in file["slices"]] == [
         (subset, group) for group in (None, "en") for subset in ("toxic", "nontoxic", "all")
     ]
-    assert set(file["slices"][0]["emt"]) == {"value", "low", "high", "deviation", "count", "missing"}
+    assert set(file["slices"][0]["emt"]) == {"value", "low", "high", "deviation", "count", "missing", "empty"}
     assert "rows" not in file
     assert all(math.isfinite(each["emt"]["value"]) for each in file["slices"])
 
