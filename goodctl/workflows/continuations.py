@@ -22,7 +22,7 @@ class Continuation:
 
     Attributes:
         prefix: Ids of what stands before it, at least one; those of the beginning of a text included.
-        tokens: Ids that are predicted; empty for a continuation without a token.
+        tokens: Ids that are predicted; empty for a continuation without text, or with white space alone.
         dropped: How many ids of the prompt were cut off at its beginning, since the model's window ends.
     """
 
@@ -78,7 +78,8 @@ class Splitter:
         befores = self._ids([prompt for prompt, _ in prompts])
         wholes = iter(self._ids([prompt + text for prompt, texts in prompts for text in texts]))
         found = [
-            [_behind(before, next(wholes)) for _ in texts] for before, (_, texts) in zip(befores, prompts, strict=True)
+            [_behind(before, whole) if text.strip() else [] for text, whole in zip(texts, wholes, strict=False)]
+            for before, (_, texts) in zip(befores, prompts, strict=True)
         ]
         reached = [
             (number, place) for number, each in enumerate(found) for place, ids in enumerate(each) if ids is None

@@ -151,3 +151,9 @@ def test_a_long_prompt_is_cut_at_its_beginning() -> None:
     assert split(model, "ab", "x")[0].dropped == 0
     with pytest.raises(InputError, match=r"f\.jsonl:1: a continuation has 11 tokens; tiny reads at most 10"):
         split(model, "a", "x" * 11)
+
+
+def test_white_space_alone_is_no_text() -> None:
+    model = loaded(tiny_tokenizer(), window=6, bos=BOS_ID)
+    first, blank, second = split(model, "ab", "x", " \n\t\u3000" * 9, " y")
+    assert (len(first.tokens), blank.tokens, len(second.tokens)) == (1, (), 2)
