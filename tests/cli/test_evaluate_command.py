@@ -136,3 +136,18 @@ def test_a_stop_leaves_nothing_behind(folder: Path, number: signal.Signals) -> N
     assert process.returncode == 130, errors
     assert "Nothing was written" in errors
     assert not (folder / "out").exists()
+
+
+def test_a_manifest_with_what_json_lacks_does_no_harm(folder: Path) -> None:
+    scorer = '{"scorer": "a\\ud800", "version": "1", "details": {"share": NaN, "most": 1e999}}'
+    (folder / "base.jsonl.manifest.json").write_text(f'{{"format": "goodctl-scores", "scorer": {scorer}}}')
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    found = json.loads(run("evaluate", "base.jsonl", "--json", cwd=folder).stdout, parse_constant=refuse)
+    assert found["files"][0]["settings"]["scorer"] == {
+        "scorer": "a\ufffd",
+        "version": "1",
+        "details": {"share": None, "most": None},
+    }
