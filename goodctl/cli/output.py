@@ -24,6 +24,20 @@ def visible(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
+def _as_json(values: Mapping[str, Any]) -> str:
+    """One object as a whole, before any of it is printed; escaped where the terminal's encoding lacks a character.
+
+    Raises:
+        ValueError: It holds NaN or infinity, which JSON lacks.
+    """
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(values, allow_nan=False, indent=2)
+    return f"{text}\n"
+
+
 class Output:
     """Where a command prints.
 
@@ -49,8 +63,7 @@ class Output:
             rendered: The same for people, printed one after another.
         """
         if self.as_json:
-            json.dump(values, sys.stdout, ensure_ascii=False, indent=2)
-            sys.stdout.write("\n")
+            sys.stdout.write(_as_json(values))
             return
         for part in rendered:
             self.stdout.print(part)

@@ -14,7 +14,6 @@ from goodctl.cli.units import counted
 
 if TYPE_CHECKING:
     from goodctl.evaluation.agreement import Agreement
-    from goodctl.evaluation.linking import HeldOut
     from goodctl.evaluation.resampling import Estimate
     from goodctl.workflows.agree import AgreeReport, Side
     from goodctl.workflows.agree_fit import Fitted
@@ -73,6 +72,7 @@ def _side(side: Side) -> str:
 def _figures(result: AgreeReport) -> Iterator[RenderableType]:
     columns = ["language", "Spearman", "Pearson", "agree", "kappa", "B − A", "|B − A|"]
     table = plain_table("Agreement, with 95 % intervals, by language and number of texts", columns, left={"language"})
+    table.padding = (0, 1, 0, 0)  # intervals below zero on both sides still fit into 80 columns
     for name, each in result.languages.items():
         table.add_row(f"{_plain(name)}\n[dim]{each.texts:,}[/dim]", *_cells(each))
     if len(result.languages) != 1:
@@ -133,39 +133,38 @@ def _fitted(fitted: Fitted) -> Iterator[RenderableType]:
     own = [name for name in fitted.maps if name != "*"]
     whose = f"maps of their own for {_plain(', '.join(own))}; " if own else ""
     yield f"[bold]Wrote {_plain(fitted.file)}[/bold]: {whose}one map for all {'others' if own else 'languages'}"
-    columns = [
-        "language",
-        "map",
-        "texts",
-        "|B − A|",
-        "mapped",
-        "rms",
-        "mapped",
-        "same side",
-        "mapped",
-        "toxic A",
-        "mapped",
-        "B",
-    ]
-    title = "Error on texts that the map has not seen"
-    table = plain_table(title, columns, left={"language", "map"})
-    for name, each in fitted.languages.items():
-        table.add_row(_plain(name), _plain(each.map), *_errors(each.error))
-    if len(fitted.languages) != 1:
-        table.add_row("[bold]all[/bold]", "", *_errors(fitted.total))
-    yield table
+    # Two tables, since one would be too wide for a terminal of 80 columns.
+    names = {"language", "map"}
+    columns = ["language", "map", "texts", "|B − A|", "mapped", "rms", "mapped"]
+    errors = plain_table("Error on texts that the map has not seen", columns, left=names)
+    columns = ["language", "map", "same side", "mapped", "toxic A", "mapped", "B"]
+    sides = plain_table("The threshold on these texts", columns, left=names)
+    rows = [(_plain(name), _plain(each.map), each.error) for name, each in fitted.languages.items()]
+    if len(rows) != 1:
+        rows.append(("[bold]all[/bold]", "", fitted.total))
+    for language, name, each in rows:
+        before, after = each.before, each.after
+        errors.add_row(
+            language,
+            name,
+            f"{each.texts:,}",
+            *_pair(f"{before.absolute:.3f}", f"{after.absolute:.3f}"),
+            *_pair(f"{before.root_mean_square:.3f}", f"{after.root_mean_square:.3f}"),
+        )
+        sides.add_row(
+            language,
+            name,
+            *_pair(f"{before.agreement:.1%}", f"{after.agreement:.1%}"),
+            *_pair(f"{before.toxic:.1%}", f"{after.toxic:.1%}"),
+            f"{each.toxic:.1%}",
+        )
+    yield errors
+    yield ""
+    yield sides
 
 
-def _errors(each: HeldOut) -> Iterator[str]:
-    yield f"{each.texts:,}"
-    for before, after in (
-        (each.before.absolute, each.after.absolute),
-        (each.before.root_mean_square, each.after.root_mean_square),
-    ):
-        yield from (f"{before:.3f}", f"[bold]{after:.3f}[/bold]")
-    for before, after in ((each.before.agreement, each.after.agreement), (each.before.toxic, each.after.toxic)):
-        yield from (f"{before:.1%}", f"[bold]{after:.1%}[/bold]")
-    yield f"{each.toxic:.1%}"
+def _pair(before: str, after: str) -> tuple[str, str]:
+    return before, f"[bold]{after}[/bold]"
 
 
 def _plain(text: str) -> str:

@@ -21,5 +21,13 @@ def plain_table(title: str | None, columns: Sequence[str], left: Collection[str]
         title=title, title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0)
     )
     for name in columns:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=name not in left)
+        text = name in left
+        # Where the terminal is narrow, text goes on in the next line; it neither vanishes nor loses its end.
+        table.add_column(
+            name,
+            justify="left" if text else "right",
+            no_wrap=not text,
+            overflow="fold" if text else "ellipsis",
+            min_width=len(name) if text else None,
+        )
     return table

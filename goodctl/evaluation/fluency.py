@@ -18,7 +18,7 @@ class Fluency:
 
     Attributes:
         nll: (S,) negative log probability of each continuation, given its prompt; nats.
-        tokens: (S,) int64 number of its tokens.
+        tokens: (S,) int64 number of its tokens; 0 for one without text, or with white space alone.
         owners: (S,) int64 prompt of each, not descending.
         prompts: N.
     """

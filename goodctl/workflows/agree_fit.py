@@ -120,4 +120,4 @@ def write_map(fitted: Fitted, attribute: str, one: ScoredTexts, other: ScoredTex
     }
     path = Path(fitted.file)
     prepare_folder(path)
-    replace_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    replace_text(path, json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2) + "\n")

@@ -1,15 +1,18 @@
 """How probable a model finds continuations, given their prompts.
 
-The model reads each prompt once for all its continuations, which go on from the same keys and values. Prompts of one
-length share a batch, so that nothing stands on the left of a text that is not its own; on the right there may be
-padding, which no real token sees. So there is no attention mask, and positions are what they are in a text alone.
+The model reads each prompt once for all its continuations, which go on from the same keys and values, in as many
+batches as their logits take. Prompts of one length are read together, so that nothing stands on the left of a text that
+is not its own; on the right there may be padding, which no real token sees. So there is no attention mask, and
+positions are what they are in a text alone.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +32,35 @@ LOGIT_BYTES = {"cpu": 256e6}
 OTHER_LOGIT_BYTES = 1e9
 LEAST_TOKENS = 256
 """Budget of a batch however large the vocabulary is."""
+CACHE_BYTES = {"cpu": 1e9}
+"""Keys and values of a batch, those of its prompts included, by kind of device."""
+OTHER_CACHE_BYTES = 8e9
+MOST_POSITIONS = 8192
+"""Positions of a forward pass, however small their keys, values and logits are; bounds what layers hand on."""
 _SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
 """Caches whose rows can be picked; of others, as recurrent states, nothing is shared."""
+
+
+@dataclass
+class _Read:
+    """Prompts of one length that were read.
+
+    Attributes:
+        cache: Keys and values of P prompts of T tokens each.
+        first: (P, V) logits behind the prompts.
+        places: Each prompt's row.
+    """
+
+    cache: Any
+    first: torch.Tensor
+    places: dict[tuple[int, ...], int]
+
+    def repeated(self, owners: torch.Tensor) -> Any:
+        """A cache with the rows (B,) of prompts; this one stays as it is."""
+        cache = copy.copy(self.cache)
+        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        cache.batch_select_indices(owners)
+        return cache
 
 
 @dataclass
@@ -41,21 +71,30 @@ class Conditional:
         model: The model.
         batch_tokens: Tokens that a batch predicts, padding included; by default what bounds the logits. Halved when
             memory does not suffice.
+        cache_bytes: What the keys and values of a batch take; by default it depends on the device. Halved, too. A
+            single text may take more.
         shares: Whether a prompt is read once for all its continuations; False where the model's cache does not allow
             it.
     """
 
     model: LoadedModel
     batch_tokens: int = 0
+    cache_bytes: float = 0
     shares: bool = field(init=False)
+    _position_bytes: float | None = field(default=None, init=False)
+    _last_alone: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        kind = self.model.device.type
         if not self.batch_tokens:
-            budget = LOGIT_BYTES.get(self.model.device.type, OTHER_LOGIT_BYTES)
+            budget = LOGIT_BYTES.get(kind, OTHER_LOGIT_BYTES)
             self.batch_tokens = max(LEAST_TOKENS, int(budget // (4 * self.model.vocabulary)))
+        if not self.cache_bytes:
+            self.cache_bytes = CACHE_BYTES.get(kind, OTHER_CACHE_BYTES)
         model = self.model.model
         takes_cache = "past_key_values" in inspect.signature(model.forward).parameters
         self.shares = takes_cache and all(type(layer) in _SHARED for layer in new_cache(model).layers)
+        self._last_alone = bool(last_logits(model, 1, 1, self.model.device))
 
     def nll(
         self, continuations: Sequence[Continuation], on_batch: Callable[[int], None] = lambda _count: None
@@ -76,31 +115,74 @@ class Conditional:
             key=lambda number: (len(continuations[number].prefix), continuations[number].prefix),
         )
         while left:
-            chosen = self._first_batch(continuations, left)
-            try:
-                found[chosen] = self._batch([continuations[number] for number in chosen])
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._halve(continuations[chosen[0]], len(chosen), error)
-                continue
-            left = left[len(chosen) :]
-            on_batch(len(chosen))
+            group = self._group(continuations, left)
+            left = left[len(group) :]
+            read: _Read | None = None
+            while group:
+                chosen = group[:1]  # while the prompts are read
+                try:
+                    if self.shares and read is None:
+                        read = self._prompts(dict.fromkeys(continuations[number].prefix for number in group))
+                    chosen = self._batch(continuations, group)
+                    found[chosen] = self._measured([continuations[number] for number in chosen], read)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    alone = len(chosen) == 1 and len({continuations[number].prefix for number in group}) == 1
+                    self._halve(continuations[chosen[0]], alone, error)
+                    left, read = [*group, *left], None
+                    break
+                group = group[len(chosen) :]
+                on_batch(len(chosen))
         return found
 
-    def _first_batch(self, continuations: Sequence[Continuation], left: Sequence[int]) -> list[int]:
-        """As many of those that come first as the budget allows; all have prefixes of one length."""
+    def _group(self, continuations: Sequence[Continuation], left: Sequence[int]) -> list[int]:
+        """The continuations of as many prompts of one length as are read together."""
         length = len(continuations[left[0]].prefix)
-        longest = 0
+        if not self.shares:
+            count = next((at for at, each in enumerate(left) if len(continuations[each].prefix) != length), len(left))
+            return list(left[:count])
+        # How large a position is, the first prompt shows.
+        most = 1 if self._position_bytes is None else self._rows(length, self.cache_bytes / 2)
+        most = min(most, self.batch_tokens // (1 if self._last_alone else length))
+        prompts: set[tuple[int, ...]] = set()
         for count, number in enumerate(left):
-            each = continuations[number]
-            longest = max(longest, len(each.tokens))
-            read = longest if self.shares else length + longest
-            if count and (len(each.prefix) != length or (count + 1) * read > self.batch_tokens):
+            prefix = continuations[number].prefix
+            if len(prefix) != length or (prefix not in prompts and len(prompts) >= max(1, most)):
                 return list(left[:count])
+            prompts.add(prefix)
         return list(left)
 
-    def _batch(self, chosen: Sequence[Continuation]) -> npt.NDArray[np.float64]:
+    def _batch(self, continuations: Sequence[Continuation], group: Sequence[int]) -> list[int]:
+        """As many of those that come first as the budgets allow."""
+        length, longest = len(continuations[group[0]].prefix), 0
+        for count, number in enumerate(group):
+            longest = max(longest, len(continuations[number].tokens))
+            rows = count + 1
+            predicted = rows * (longest if self.shares else length + longest)
+            if count and (predicted > self.batch_tokens or rows > self._rows(length + longest, self.cache_bytes / 2)):
+                return list(group[:count])
+        return list(group)
+
+    def _rows(self, positions: int, bytes_: float) -> int:
+        """How many texts of so many positions a forward pass takes."""
+        by_cache = bytes_ / self._position_bytes if self._position_bytes else MOST_POSITIONS
+        return int(min(by_cache, MOST_POSITIONS) // positions)
+
+    def _prompts(self, prefixes: Iterable[tuple[int, ...]]) -> _Read:
+        """Read prompts of one length."""
+        model, device = self.model.model, self.model.device
+        places = {prefix: place for place, prefix in enumerate(prefixes)}
+        ids = torch.tensor(list(places), device=device)  # (P, T)
+        cache = new_cache(model)
+        last = last_logits(model, ids.shape[1], 1, device)
+        with torch.inference_mode():
+            first = model(input_ids=ids, past_key_values=cache, use_cache=True, **last).logits[:, -1]  # (P, V)
+            first = first.clone() if not self._last_alone else first  # a view would keep all positions' logits
+        self._position_bytes = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers) / ids.numel()
+        return _Read(cache, first, places)
+
+    def _measured(self, chosen: Sequence[Continuation], read: _Read | None) -> npt.NDArray[np.float64]:
         """Negative log probabilities (B,) of continuations with prefixes of one length."""
         longest = max(len(each.tokens) for each in chosen)
         tokens = torch.zeros(len(chosen), longest, dtype=torch.int64)  # (B, L)
@@ -108,9 +190,10 @@ class Conditional:
             row[: len(each.tokens)] = torch.tensor(each.tokens)
         lengths = torch.tensor([len(each.tokens) for each in chosen])
         real = torch.arange(longest) < lengths[:, None]  # (B, L)
+        asked = tokens.to(self.model.device)
         with torch.inference_mode():
-            read = self._shared if self.shares else self._whole
-            log_probs = read(chosen, tokens.to(self.model.device)).to(torch.device("cpu"), torch.float64)  # (B, L)
+            log_probs = self._whole(chosen, asked) if read is None else self._shared(chosen, asked, read)
+            log_probs = log_probs.to(torch.device("cpu"), torch.float64)  # (B, L)
         if bool((torch.isnan(log_probs) & real).any()):
             raise GoodctlError(
                 f"{self.model.name} gives logits that are no numbers ({self.model.precision}).",
@@ -119,24 +202,18 @@ class Conditional:
         sums: npt.NDArray[np.float64] = -log_probs.masked_fill(~real, 0.0).sum(-1).numpy()
         return sums
 
-    def _shared(self, chosen: Sequence[Continuation], tokens: torch.Tensor) -> torch.Tensor:
-        """Log probabilities (B, L) of the tokens (B, L); every different prefix is read once."""
-        model, device = self.model.model, self.model.device
-        places = {prefix: place for place, prefix in enumerate(dict.fromkeys(each.prefix for each in chosen))}
-        owners = torch.tensor([places[each.prefix] for each in chosen], device=device)  # (B,)
-        prefixes = torch.tensor(list(places), device=device)  # (P, T)
-        cache = new_cache(model)
-        last = last_logits(model, prefixes.shape[1], 1, device)
-        first = model(input_ids=prefixes, past_key_values=cache, use_cache=True, **last).logits[:, -1]  # (P, V)
-        found = [log_probs_at(first[owners], tokens[:, 0])[:, None]]
+    def _shared(self, chosen: Sequence[Continuation], tokens: torch.Tensor, read: _Read) -> torch.Tensor:
+        """Log probabilities (B, L) of the tokens (B, L), behind prompts that were read."""
+        owners = torch.tensor([read.places[each.prefix] for each in chosen], device=tokens.device)  # (B,)
+        found = [log_probs_at(read.first[owners], tokens[:, 0])[:, None]]
         if tokens.shape[1] > 1:
-            cache.batch_select_indices(owners)
-            logits = model(input_ids=tokens[:, :-1], past_key_values=cache, use_cache=True).logits  # (B, L - 1, V)
-            found.append(_at(logits, tokens[:, 1:]))
+            cache = read.repeated(owners)
+            logits = self.model.model(input_ids=tokens[:, :-1], past_key_values=cache, use_cache=True).logits
+            found.append(_at(logits, tokens[:, 1:]))  # (B, L - 1, V)
         return torch.cat(found, dim=1)
 
     def _whole(self, chosen: Sequence[Continuation], tokens: torch.Tensor) -> torch.Tensor:
-        """The same, every text read from its beginning."""
+        """Log probabilities (B, L) of the tokens (B, L), every text read from its beginning."""
         model, device = self.model.model, self.model.device
         prefixes = torch.tensor([each.prefix for each in chosen], device=device)  # (B, T)
         read = torch.cat([prefixes, tokens[:, :-1]], dim=1)
@@ -144,14 +221,14 @@ class Conditional:
         logits = model(input_ids=read, use_cache=False, **last_logits(model, read.shape[1], asked, device)).logits
         return _at(logits[:, -asked:], tokens)
 
-    def _halve(self, alone: Continuation, count: int, error: Exception) -> None:
-        if count == 1:
+    def _halve(self, first: Continuation, alone: bool, error: Exception) -> None:
+        if alone:
             raise ServiceError(
                 f"{self.model.device} is out of memory with a single text of "
-                f"{len(alone.prefix) + len(alone.tokens)} tokens.",
+                f"{len(first.prefix) + len(first.tokens)} tokens.",
                 hint="Choose a smaller --perplexity-model, or --device cpu.",
             ) from error
-        self.batch_tokens = max(1, self.batch_tokens // 2)
+        self.batch_tokens, self.cache_bytes = max(1, self.batch_tokens // 2), self.cache_bytes / 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -26,7 +26,7 @@ from goodctl.workflows.model_choice import Identity
 
 BLOCK_PROMPTS = 512
 """Prompts that are tokenized and sorted together, and remembered together."""
-DEFINITION = 1
+DEFINITION = 2
 """Rises when the same text would get another figure."""
 STAGE = "perplexity"
 
@@ -37,7 +37,7 @@ class _Block:
 
     Attributes:
         nll: (S,) negative log probability of each continuation; nats.
-        tokens: (S,) int64 number of its tokens.
+        tokens: (S,) int64 number of its tokens; 0 for one without text.
         dropped: Prompts that were cut at their beginning.
     """
 

@@ -11,8 +11,9 @@ from goodctl.models.load import LoadedModel
 from goodctl.workflows.prompting import beginning
 
 PROBE = "a"
-ANCHOR = "\n"
-"""A text behind which a tokenizer writes no space of its own."""
+ANCHORS = ("\n", "|", "0", "。", "a")
+"""Texts behind which a tokenizer writes no space of its own; some lose line breaks, some merge the others."""
+SPACE = "▁"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Continuation:
 
     Attributes:
         prefix: Ids of what stands before it, at least one; those of the beginning of a text included.
-        tokens: Ids that are predicted; empty for a continuation without a token.
+        tokens: Ids that are predicted; empty for a continuation without text, or with white space alone.
         dropped: How many ids of the prompt were cut off at its beginning, since the model's window ends.
     """
 
@@ -37,7 +38,7 @@ class Splitter:
     Where the tokens of the whole text begin with the tokens of the prompt, the others are the continuation's. Where
     they do not, for a token reaches across the end of the prompt, prompt and continuation are tokenized apart, the
     continuation as text that something stands before: without a beginning-of-text token, and without the space that
-    some tokenizers put before a text.
+    some tokenizers put before a text. For that it is tokenized behind an anchor, a short text that no token crosses.
 
     Attributes:
         model: Model and tokenizer.
@@ -45,15 +46,24 @@ class Splitter:
 
     model: LoadedModel
     _head: tuple[int, ...] = field(init=False)
-    _anchor: list[int] | None = field(init=False)
+    _anchors: tuple[tuple[str, list[int]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         (plain,), (whole,) = self._ids([PROBE]), self._ids([PROBE], special=True)
         begins = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)
         self._head = tuple(whole[:begins])
-        anchor, anchored = self._ids([ANCHOR, ANCHOR + PROBE])
-        puts_space = anchored[: len(anchor)] == anchor and anchored[len(anchor) :] != plain
-        self._anchor = anchor if puts_space else None
+        self._anchors = tuple(self._usable(plain))
+
+    def _usable(self, plain: list[int]) -> Iterator[tuple[str, list[int]]]:
+        """Anchors that part cleanly, with their ids; none where the tokenizer writes no space before a text."""
+        for anchor in ANCHORS:
+            alone, inside, spaced = self._ids([anchor, anchor + PROBE, f"{anchor} {PROBE}"])
+            behind, behind_space = _behind(alone, inside), _behind(alone, spaced)
+            # A tokenizer that makes one space of several kinds of white space would lose one behind a line break.
+            if alone and behind and behind_space and behind != behind_space:
+                if behind == plain:
+                    return
+                yield anchor, alone
 
     def split(self, prompts: Sequence[tuple[str, Sequence[str]]], places: Sequence[str]) -> list[list[Continuation]]:
         """The continuations of some prompts.
@@ -68,7 +78,8 @@ class Splitter:
         befores = self._ids([prompt for prompt, _ in prompts])
         wholes = iter(self._ids([prompt + text for prompt, texts in prompts for text in texts]))
         found = [
-            [_behind(before, next(wholes)) for _ in texts] for before, (_, texts) in zip(befores, prompts, strict=True)
+            [_behind(before, whole) if text.strip() else [] for text, whole in zip(texts, wholes, strict=False)]
+            for before, (_, texts) in zip(befores, prompts, strict=True)
         ]
         reached = [
             (number, place) for number, each in enumerate(found) for place, ids in enumerate(each) if ids is None
@@ -79,15 +90,30 @@ class Splitter:
             for number, (before, each, place) in enumerate(zip(befores, found, places, strict=True))
         ]
 
-    def _inside(self, texts: Sequence[str]) -> Iterator[list[int]]:
+    def _inside(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of texts that stand behind something."""
+        found: dict[int, list[int]] = {}
+        for anchor, ids in self._anchors:
+            left = [number for number in range(len(texts)) if number not in found]
+            for number, whole in zip(left, self._ids([anchor + texts[number] for number in left]), strict=True):
+                behind = _behind(ids, whole)
+                if behind is not None:
+                    found[number] = behind
         plain = self._ids(texts)
-        if self._anchor is None:
-            yield from plain
-            return
-        for alone, anchored in zip(plain, self._ids([ANCHOR + text for text in texts]), strict=True):
-            behind = _behind(self._anchor, anchored)
-            yield alone if behind is None else behind
+        return [found.get(number, self._bare(ids, texts[number])) for number, ids in enumerate(plain)]
+
+    def _bare(self, ids: list[int], text: str) -> list[int]:
+        """Ids of a text alone, without a space that the tokenizer put before it."""
+        if not ids or text[:1].isspace():
+            return ids
+        tokenizer: Any = self.model.tokenizer
+        first = tokenizer.convert_ids_to_tokens(ids[:1])[0]
+        if not first.startswith(SPACE) or text.startswith(SPACE):
+            return ids
+        if first == SPACE:
+            return ids[1:]
+        rest = tokenizer.get_vocab().get(first.removeprefix(SPACE))
+        return ids if rest is None else [rest, *ids[1:]]
 
     def _fitted(self, before: list[int], continuations: list[list[int]], place: str) -> list[Continuation]:
         window, longest = self.model.window, max((len(each) for each in continuations), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,10 +26,10 @@ def settings_of(path: Path) -> dict[str, Any]:
     Returns:
         Nothing where there are no manifests that can be read; they are no condition of an evaluation.
     """
-    scores = _read(path, SCORES_FORMAT)
+    scores = read_manifest(path, SCORES_FORMAT)
     found = {name: scores[name] for name in _SCORING if scores.get(name) is not None}
     for source in _sources(path, found):
-        generation = _read(source, FORMAT).get("settings")
+        generation = read_manifest(source, FORMAT).get("settings")
         if isinstance(generation, dict):
             return {**found, "generation": generation}
     return found
@@ -65,13 +66,40 @@ def _sources(path: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         yield path.with_name(Path(name).name or path.name)
 
 
-def _read(path: Path, form: str) -> dict[str, Any]:
-    """The manifest beside a file, or nothing."""
+def read_manifest(path: Path, form: str) -> dict[str, Any]:
+    """The manifest beside a file, as values that JSON and UTF-8 can hold: it only names things, others write it, too.
+
+    Args:
+        path: The file.
+        form: What ``format`` must be.
+
+    Returns:
+        Nothing where there is none, or a broken one. Numbers that JSON lacks are None, lone surrogates are replaced.
+    """
     manifest = path.with_name(f"{path.name}.manifest.json")
     try:
         if manifest.stat().st_size > MOST_BYTES:
             return {}
-        stored = json.loads(manifest.read_text(encoding="utf-8"))
+        stored = json.loads(
+            manifest.read_text(encoding="utf-8"), parse_constant=lambda _name: None, parse_float=_finite
+        )
+        stored = _as_text(stored)
     except (OSError, ValueError, RecursionError):
         return {}
     return stored if isinstance(stored, dict) and stored.get("format") == form else {}
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None  # 1e999 is infinite
+
+
+def _as_text(value: Any) -> Any:
+    """The same with a replacement character for each lone surrogate."""
+    if isinstance(value, str):
+        return "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= each <= "\udfff" else each for each in value)
+    if isinstance(value, dict):
+        return {_as_text(name): _as_text(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_text(each) for each in value]
+    return value

@@ -7,15 +7,17 @@ import json
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from goodctl.corpus.passages import PassageFile, Passages
+from goodctl.corpus.passages import PassageFile, PassageReading, Passages
+from goodctl.corpus.record import Record
 from goodctl.errors import InputError
 from goodctl.progress import Progress, Report, silent
 from goodctl.scoring.identity import from_dict
 from goodctl.scoring.languages import UNKNOWN
+from goodctl.workflows.evaluate_settings import read_manifest
 from goodctl.workflows.score_manifest import FORMAT as MANIFEST_FORMAT
 
 _LISTED = 12
@@ -100,11 +102,11 @@ def read_scored(path: str, where: Where, report: Report = silent) -> ScoredTexts
             text has a score of the attribute.
     """
     source = PassageFile.find(path, where.text_field, None, where.language_field)
-    manifest = _manifest(path)
+    manifest = read_manifest(Path(path), MANIFEST_FORMAT)
     found = ScoredTexts(source.name, _scorer(manifest), manifest.get("calibration") is not None)
     seen, stage = set[str](), f"reading {source.name}"
     size = source.file.size_bytes
-    with source.open() as reading:
+    with _Unchanged(source, hashing=False) as reading:
         for count, passages in enumerate(reading.records()):
             for text, members in zip(passages.texts, passages.members(), strict=True):
                 if members is None:
@@ -131,6 +133,15 @@ def read_scored(path: str, where: Where, report: Report = silent) -> ScoredTexts
     return found
 
 
+class _Unchanged(PassageReading):
+    """A pass that keeps NaN where JSON has it, which no scorer writes; in tables it marks what is missing."""
+
+    def _passages(self, record: Record) -> Passages:
+        passages = super()._passages(record)
+        is_json = self._source.file.format.name in {"json", "jsonl"}
+        return replace(passages, columns=record.value) if is_json and isinstance(record.value, dict) else passages
+
+
 def _add(found: ScoredTexts, text: str, score: float | None, passages: Passages, attribute: str) -> None:
     other = found.add(text, passages.language or UNKNOWN, score)
     if other is not None:
@@ -150,7 +161,7 @@ def _score(place: str, scores: Mapping[str, Any], attribute: str) -> float | Non
         return None
     if not _is_number(value) or not 0 <= value <= 1:
         raise InputError(
-            f"{place}: {attribute} is {json.dumps(value)}, not a number from 0 to 1.",
+            f"{place}: {attribute} is {_shortened(json.dumps(value, ensure_ascii=False))}, not a number from 0 to 1.",
             hint="Scores are probabilities; correct the line, or score the file again.",
         )
     return float(value)
@@ -158,15 +169,6 @@ def _score(place: str, scores: Mapping[str, Any], attribute: str) -> float | Non
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _manifest(path: str) -> dict[str, Any]:
-    """The manifest beside a file, which only names things: a broken one is as good as none."""
-    try:
-        manifest = json.loads(Path(f"{path}.manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == MANIFEST_FORMAT else {}
 
 
 def _scorer(manifest: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from goodctl.cli.output import Output
+from goodctl.cli.render_agree import compared
+from goodctl.workflows.agree import AgreeChoice, agree
 from tests.cli.test_cli import run
 from tests.workflows.scored_files import generations, two_scorers, write
 
@@ -32,6 +39,52 @@ def test_what_people_see(folder: Path) -> None:
     assert "reading local.jsonl" in ended.stderr
     narrow = [line for line in ended.stdout.splitlines() if line.startswith(("language", "en ", "all "))]
     assert max(map(len, narrow[:3])) <= 80
+
+
+def test_all_tables_fit_into_eighty_columns(tmp_path: Path) -> None:
+    """Also where the scorers contradict each other, so that figures and both bounds have a sign."""
+    names = {"en": 1200, "zh-Hant-TW": 30, "a-language-of-a-long-name": 20, "ja": 4}
+    one, other = two_scorers(tmp_path, names, noise=0.3)
+    lines = [json.loads(line) for line in Path(other).read_text().splitlines()]
+    for line in lines:
+        for each in line["generations"]:
+            each["toxicity"] = 1 - each["toxicity"]
+    write(Path(other), lines)
+    found = agree(AgreeChoice(one, other, fit=str(tmp_path / "map.json")))
+    shown = io.StringIO()
+    console = Console(width=80, file=shown, highlight=False)
+    for part in compared(found):
+        if not isinstance(part, str):
+            console.print(part)
+    text = shown.getvalue()
+    lines_shown = text.splitlines()
+    assert max(map(len, lines_shown)) <= 80
+    assert "…" not in text.replace("where A gives …", "")
+    for table in ("Agreement", "Error on texts", "The threshold"):
+        begin = next(number for number, line in enumerate(lines_shown) if line.startswith(table))
+        assert "language" in lines_shown[begin + 1]
+        end = next((at for at in range(begin, len(lines_shown)) if not lines_shown[at].strip()), None)
+        here = "\n".join(lines_shown[begin:end])
+        assert all(f"\n{name} " in here for name in ("en", "zh-Hant-TW", "ja", "all"))
+        folded = "".join(line.split(" ")[0] for line in here.splitlines())
+        assert "a-language-of-a-long-name" in folded or "\na-language-of-a-long-name " in here
+    assert re.search(r"^en +en +1,200 ", text, re.MULTILINE), "the map has a column of its own"
+
+
+def test_json_is_written_as_a_whole_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=True)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        output.result({"a": 1, "b": float("nan")})
+    assert capsys.readouterr().out == ""
+    output.result({"a": "\ud800é"})
+    assert json.loads(capsys.readouterr().out) == {"a": "\ud800é"}
+
+
+def test_json_suits_the_encoding_of_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    Output(as_json=True).result({"a": "é😀"})
+    assert json.loads(raw.getvalue()) == {"a": "é😀"}
 
 
 def test_json_has_the_same(folder: Path) -> None:

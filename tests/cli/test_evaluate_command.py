@@ -186,3 +186,18 @@ def test_the_warning_stands_beside_the_comparison(folder: Path) -> None:
     assert (folder / "r.html").read_text().count(words) == 2, "beside the plot and beside the table"
     found = json.loads(run("evaluate", "base.jsonl", "fewer.jsonl", "--json", cwd=folder).stdout)
     assert found["comparisons"][0]["warnings"][0].startswith(words)
+
+
+def test_a_manifest_with_what_json_lacks_does_no_harm(folder: Path) -> None:
+    scorer = '{"scorer": "a\\ud800", "version": "1", "details": {"share": NaN, "most": 1e999}}'
+    (folder / "base.jsonl.manifest.json").write_text(f'{{"format": "goodctl-scores", "scorer": {scorer}}}')
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    found = json.loads(run("evaluate", "base.jsonl", "--json", cwd=folder).stdout, parse_constant=refuse)
+    assert found["files"][0]["settings"]["scorer"] == {
+        "scorer": "a\ufffd",
+        "version": "1",
+        "details": {"share": None, "most": None},
+    }

@@ -160,6 +160,9 @@ GOOD = {"text": {"text": "a", "toxicity": 0.5}}
         ([GOOD, {"text": {"text": "b", "toxicity": "high"}}], r'bad.jsonl:2: toxicity is "high"'),
         ([GOOD, {"text": {"text": "b", "toxicity": True}}], r"bad.jsonl:2: toxicity is true"),
         ([GOOD, {"text": {"text": "b", "toxicity": float("nan")}}], r"bad.jsonl:2: toxicity is NaN"),
+        ([GOOD, {"text": {"text": "b", "toxicity": float("inf")}}], r"bad.jsonl:2: toxicity is Infinity"),
+        ([GOOD, {"text": {"text": "b", "toxicity": int("7" * 600)}}], r"bad.jsonl:2: toxicity is 7{59}…, not a number"),
+        ([{"prompt": "p", "generations": [{"text": "b", "toxicity": float("nan")}]}], r"bad.jsonl:1: toxicity is NaN"),
         ([GOOD, {"text": "b"}], r"bad.jsonl:2: a text without scores: 'b'"),
         ([GOOD, {"other": 1}], r"bad.jsonl:2: no field"),
         ([GOOD, 7], r"bad.jsonl:2"),
@@ -206,6 +209,20 @@ def test_a_broken_manifest_only_leaves_the_name_out(tmp_path: Path) -> None:
     for content in ("{", "[]", '{"format": "goodctl-run"}', '{"format": "goodctl-scores", "scorer": 7}'):
         (tmp_path / "a.jsonl.manifest.json").write_text(content)
         assert compare(path, path).first.scorer is None
+
+
+def test_what_a_manifest_holds_can_be_written(tmp_path: Path) -> None:
+    """Whoever edits a manifest by hand may leave halves of characters, and numbers that JSON lacks."""
+    one, other = two_scorers(tmp_path, {"en": 60})
+    scorer = (
+        '{"scorer": "a\\ud800b", "version": "1", "details": {"\\udfff": [NaN, -Infinity, 1e999, "\\ud83d\\ude00"]}}'
+    )
+    Path(f"{one}.manifest.json").write_text(f'{{"format": "goodctl-scores", "scorer": {scorer}}}')
+    found = compare(one, other, fit=str(tmp_path / "map.json"))
+    wanted = {"scorer": "a\ufffdb", "version": "1", "details": {"\ufffd": [None, None, None, "😀"]}}
+    assert found.first.scorer == wanted
+    source = read_calibration(str(tmp_path / "map.json")).source
+    assert source is not None and source.to_dict() == wanted
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

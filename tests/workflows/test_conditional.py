@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +76,53 @@ def test_a_recurrent_model_reads_every_text_from_its_beginning() -> None:
     assert conditional.nll(wanted) == pytest.approx(one_at_a_time(model, wanted), abs=1e-4)
 
 
-def test_a_prompt_is_read_once_for_its_continuations() -> None:
-    model = tiny_model()
-    read: list[int] = []
+def shapes_read(conditional: Conditional, wanted: Sequence[Continuation]) -> list[tuple[int, int, int]]:
+    """Of each forward pass: rows, their positions in the cache, new positions."""
+    read: list[tuple[int, int, int]] = []
 
     def count(_module: Any, _args: Any, given: dict[str, Any]) -> None:
-        read.append(given["input_ids"].numel())
+        rows, new = given["input_ids"].shape
+        read.append((rows, given["past_key_values"].get_seq_length(), new))
 
+    hook = conditional.model.model.register_forward_pre_hook(count, with_kwargs=True)
+    conditional.nll(wanted)
+    hook.remove()
+    return read
+
+
+def test_a_prompt_is_read_once_for_its_continuations() -> None:
     prefix = tuple(range(20))
     wanted = [Continuation(prefix, (1, 2, 3, number)) for number in range(10)]
-    with_hook = model.register_forward_pre_hook(count, with_kwargs=True)
-    Conditional(loaded(model)).nll(wanted)
-    with_hook.remove()
-    assert read == [20, 10 * 3]
+    assert shapes_read(Conditional(loaded(tiny_model())), wanted) == [(1, 0, 20), (10, 20, 3)]
+
+
+def test_a_prompt_is_read_once_however_large_the_vocabulary_is() -> None:
+    model = loaded(tiny_model())
+    wanted = [Continuation((*range(20), prompt), (1, 2, 3, text)) for prompt in range(6) for text in range(10)]
+    conditional = Conditional(model, batch_tokens=12)  # as a vocabulary of millions would have it
+    read = shapes_read(conditional, wanted)
+    assert sum(rows for rows, before, _ in read if not before) == 6
+    assert all(rows <= 12 // 4 for rows, before, _ in read if before)
+    assert conditional.nll(wanted) == pytest.approx(one_at_a_time(model.model, wanted), abs=1e-4)
+    huge = Conditional(replace(model, vocabulary=10_000_000))
+    assert sum(rows for rows, before, _ in shapes_read(huge, wanted) if not before) == 6
+
+
+def test_keys_and_values_are_bounded() -> None:
+    """Those of the prompts that were read, and those of their continuations, are there together."""
+    model = tiny_model()
+    wanted = [Continuation((*range(40), prompt), tuple(range(9))) for prompt in range(30) for _ in range(5)]
+    position = 2 * model.config.n_layer * model.config.n_embd * 4
+    budget = 400 * position
+    read = shapes_read(Conditional(loaded(model), cache_bytes=budget), wanted)
+    prompts = 0
+    for rows, before, new in read:
+        prompts = prompts if before else rows
+        behind = rows * (before + new) if before else 0
+        assert (prompts * 41 + behind) * position <= budget
+    assert sum(rows for rows, before, _ in read if not before) == 30
+    assert max(rows for rows, before, _ in read if not before) == 4, "several prompts are read together"
+    assert len(shapes_read(Conditional(loaded(model), cache_bytes=1), wanted)) == 30 + 150
 
 
 class Exhausted(torch.nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from goodctl.errors import InputError
@@ -33,6 +33,33 @@ def merging(*, spaces: bool = False) -> Any:
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Split("|", "removed")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+
+
+LOSING_BREAKS = {
+    "to spaces": normalizers.Replace("\n", " "),
+    "squashed": normalizers.Sequence([normalizers.Replace("\n", " "), normalizers.Replace(Regex(" +"), " ")]),
+    "stripped": normalizers.Sequence([normalizers.Replace("\n", " "), normalizers.Strip()]),
+}
+PIECES = "你好世界abc|0。"
+
+
+def spacing(breaks: str, kind: str = "unigram", *, pieces: str = PIECES, scheme: str = "always") -> Any:
+    """As SentencePiece: ``▁`` before every text, and no token for a line break."""
+    more = ["你好", "▁你", "▁a", "|0"]
+    listed = ["<unk>", "▁", *pieces, *(each for each in more if set(each) <= {*pieces, "▁"})]
+    model = (
+        models.Unigram([(each, -2.0 if len(each) > 1 else -3.0) for each in listed], 0)
+        if kind == "unigram"
+        else models.BPE(
+            {each: number for number, each in enumerate(listed)},
+            [(each[0], each[1]) for each in listed[1:] if len(each) == 2],
+            unk_token="<unk>",
+        )
+    )
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = LOSING_BREAKS[breaks]
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
 def split(model: LoadedModel, prompt: str, *texts: str) -> list[Continuation]:
@@ -67,6 +94,34 @@ def test_tokens_are_parted_where_the_prompt_ends(spaces: bool, prompt: str, text
     assert shown(model, found) == wanted
 
 
+@pytest.mark.parametrize("breaks", LOSING_BREAKS)
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("scheme", ["always", "first"])
+def test_no_space_comes_between_where_line_breaks_are_lost(breaks: str, kind: str, scheme: str) -> None:
+    model = loaded(spacing(breaks, kind, scheme=scheme))
+    for text, wanted in {"好世界": "好 世 界", "好 世": "好 ▁ 世"}.items():
+        before, tokens = shown(model, split(model, "你", text)[0])
+        assert before in {"▁你", "▁ 你"}
+        assert tokens == wanted
+    # Of what stands behind an anchor that would be merged, another anchor tells where it begins.
+    assert shown(model, Continuation((1,), tuple(Splitter(model)._inside(["0a"])[0])))[1] == "0 a"
+    # A space that the text has is kept, also where line breaks and spaces are one.
+    assert shown(model, Continuation((1,), tuple(Splitter(model)._inside([" 世"])[0])))[1] == "▁ 世"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_the_space_is_dropped_where_no_anchor_is_known(kind: str) -> None:
+    model = loaded(spacing("stripped", kind, pieces="你好世界"))
+    (found,) = split(model, "你", "好世界")
+    assert shown(model, found)[1] == "好 世 界"
+    inside = Splitter(model)._inside
+    assert [model.tokenizer.convert_ids_to_tokens(each) for each in inside(["你世", "▁你", ""])] == [
+        ["你", "世"],
+        ["▁你"],
+        [],
+    ]
+
+
 def test_a_token_that_begins_texts_stands_before_the_prompt_alone() -> None:
     model = loaded(tiny_tokenizer(bos=True), bos=BOS_ID)
     ids = model.tokenizer("ab", add_special_tokens=False)["input_ids"]
@@ -96,3 +151,9 @@ def test_a_long_prompt_is_cut_at_its_beginning() -> None:
     assert split(model, "ab", "x")[0].dropped == 0
     with pytest.raises(InputError, match=r"f\.jsonl:1: a continuation has 11 tokens; tiny reads at most 10"):
         split(model, "a", "x" * 11)
+
+
+def test_white_space_alone_is_no_text() -> None:
+    model = loaded(tiny_tokenizer(), window=6, bos=BOS_ID)
+    first, blank, second = split(model, "ab", "x", " \n\t\u3000" * 9, " y")
+    assert (len(first.tokens), blank.tokens, len(second.tokens)) == (1, (), 2)
