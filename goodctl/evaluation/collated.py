@@ -208,8 +208,8 @@ def _reason(generation: Mapping[str, Any]) -> str:
     if not generation["text"].strip():
         return EMPTY
     reason = generation.get("reason")
-    if isinstance(reason, str) and reason and reason != EMPTY:
-        return reason
+    if isinstance(reason, str) and reason.strip():
+        return reason  # "empty", too: a scorer may see no text where there are invisible letters alone
     return "no reason given" if "toxicity" in generation else "no toxicity"
 
 

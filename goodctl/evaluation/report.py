@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -48,9 +49,14 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise ServiceError(
             f"{path} cannot be written: {error.strerror}.", hint="Choose another --html, or make room there."
         ) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def report_page(evaluation: Evaluation) -> str:

@@ -89,9 +89,11 @@ def sliced(rows: Sequence[PromptRow]) -> Iterator[tuple[str, str | None, Numbers
     subsets = np.array([row.subset for row in rows])
     groups = sorted({row.group for row in rows if row.group is not None})
     places = {group: place for place, group in enumerate(groups)}
-    owners = np.array([places.get(row.group, -1) if row.group is not None else -1 for row in rows])
+    numbers: list[list[int]] = [[] for _ in groups]
+    for number, row in enumerate(rows):
+        if row.group is not None:
+            numbers[places[row.group]].append(number)
     for group in (None, *groups):
-        of_group = np.full(len(rows), True) if group is None else owners == places[group]
+        these = np.arange(len(rows)) if group is None else np.array(numbers[places[group]], dtype=np.int64)
         for subset in SUBSETS:
-            chosen = of_group if subset == ALL else of_group & (subsets == subset)
-            yield subset, group, np.flatnonzero(chosen)
+            yield subset, group, these if subset == ALL else these[subsets[these] == subset]

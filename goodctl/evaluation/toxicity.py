@@ -26,7 +26,7 @@ class Toxicity:
         continuations: (N,) number of continuations.
         empty: (N,) number of those that have no score since they have no text.
         scores: (S,) those that there are.
-        owners: (S,) int64 prompt of each.
+        owners: (S,) int64 prompt of each, not descending.
     """
 
     threshold: float
@@ -48,22 +48,28 @@ class Toxicity:
         )
 
     def select(self, chosen: npt.NDArray[np.int64]) -> Toxicity:
-        """Of some prompts, in the order of their numbers (M,), each at most once."""
-        place = np.full(len(self.continuations), -1, dtype=np.int64)
-        place[chosen] = np.arange(len(chosen))
-        owners = place[self.owners]
+        """Of some prompts, in the order of their numbers (M,)."""
+        counts = self.counts[chosen]
+        ends = np.cumsum(counts)
+        # Each score's place: where its prompt's scores begin, and how far behind that it is.
+        places = np.repeat(self._starts[chosen] - (ends - counts), counts) + np.arange(counts.sum())
         return Toxicity(
             self.threshold,
             self.continuations[chosen],
             self.empty[chosen],
-            self.scores[owners >= 0],
-            owners[owners >= 0],
+            self.scores[places],
+            np.repeat(np.arange(len(chosen)), counts),
         )
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """(N,) number of scores."""
         return np.bincount(self.owners, minlength=len(self.continuations))
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        """(N,) where each prompt's scores begin."""
+        return np.cumsum(self.counts) - self.counts
 
     @property
     def maxima(self) -> Floats:

@@ -107,3 +107,14 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no line has the column 'domain'") as caught:
         read_collated(write(tmp_path / "good.jsonl", GOOD), 0.5, "domain")
     assert caught.value.hint == "There are: lang"
+
+
+def test_any_reason_that_a_line_has_is_taken(tmp_path: Path) -> None:
+    generations = [
+        {"text": "\u200b", "toxicity": None, "reason": "empty"},
+        {"text": "x", "toxicity": None, "reason": "COMMENT_EMPTY"},
+        {"text": "x", "toxicity": None, "reason": 3},
+    ]
+    found = read_collated(write(tmp_path / "a.jsonl", {"prompt": "p", "generations": generations}), 0.5)
+    assert found.reasons == {"empty": 1, "COMMENT_EMPTY": 1, "no reason given": 1}
+    assert (found.rows[0].empty, found.rows[0].lacking) == (1, ("COMMENT_EMPTY", "no reason given"))

@@ -18,6 +18,7 @@ from goodctl.evaluation.figure import GroupFigures
 from goodctl.evaluation.fluency import Fluency
 from goodctl.evaluation.results import ALL, SUBSETS, Bootstrap, PromptRow
 from goodctl.evaluation.slices import Measured
+from goodctl.evaluation.toxicity import Toxicity
 from tests.evaluation import naive
 from tests.evaluation.naive import row
 
@@ -292,3 +293,13 @@ def test_repeated_prompts_are_told_apart_where_something_differs() -> None:
     assert differences(made([0.1], language=["en"]), made([0.2], language=["fr"])) == ([], 0)
     assert differences(made([0.1, 0.9]), made([0.2, 0.8])) == ([-0.1, 0.1], 2)
     assert differences(made([0.1, 0.5, 0.9]), made([0.9, 0.5])) == ([0.0, 0.0], 0)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=8), st.data())
+@settings(deadline=None, max_examples=50)
+def test_selected_scores_are_those_of_the_selected_prompts(rows: list[PromptRow], data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), unique=True))
+    found = Toxicity.of(rows, 0.5).select(np.array(chosen, dtype=np.int64))
+    wanted = Toxicity.of([rows[number] for number in chosen], 0.5)
+    for name in ("continuations", "empty", "scores", "owners", "counts", "maxima"):
+        assert getattr(found, name).tolist() == getattr(wanted, name).tolist()

@@ -145,6 +145,11 @@ def test_the_users_own_plot_settings_change_nothing(whole: Evaluation, text: str
 def test_a_page_that_cannot_be_written_leaves_the_old_one(whole: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="cannot be written"):
         write_report(whole, tmp_path / "nosuch" / "report.html")
+    page = tmp_path / "report.html"
+    page.mkdir()
+    with pytest.raises(ServiceError, match="cannot be written"):
+        write_report(whole, page)
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"], "no part of the new one is left"
 
 
 def test_without_matplotlib_the_line_that_installs_it_is_said(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from goodctl.cache_root import cache_root
-from goodctl.errors import InputError, UsageError
+from goodctl.errors import InputError, ServiceError, UsageError
 from goodctl.evaluation.results import Bootstrap, Evaluation
 from goodctl.progress import Progress
 from goodctl.workflows import conditional_perplexity
@@ -379,3 +379,32 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
         Outputs.prepared(("a.jsonl",), html="a.jsonl")
     with pytest.raises(UsageError, match="no folder"):
         Outputs.prepared(("a.jsonl",), " ")
+
+
+@pytest.mark.parametrize("option", ["--html", "--csv"])
+def test_outputs_that_the_disk_would_not_take_are_refused_first(tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").touch()
+    end = "r.html" if option == "--html" else "figures"
+    long = "x" * 251
+    wrong = [(each / end, "a.jsonl") for each in (tmp_path / "file", Path("/proc/nosuch"))]
+    wrong.append((tmp_path / f"{long}.html", "a.jsonl") if option == "--html" else (tmp_path / end, f"{long}.jsonl"))
+    for place, file in wrong:
+        with pytest.raises(UsageError, match=f"{option} .* cannot be written") as caught:
+            Outputs.prepared((file,), **{option.removeprefix("--"): str(place)})
+        assert caught.value.hint == f"Choose another {option}, or make room there."
+    Outputs.prepared(("a.jsonl",), str(tmp_path / "new" / "folder"), str(tmp_path / "other" / "r.html"))
+    assert [each.name for each in tmp_path.iterdir()] == ["file"], "nothing is left of trying"
+
+
+def test_errors_of_writing_name_the_option(tmp_path: Path) -> None:
+    evaluation = evaluate(EvaluateChoice((collated(tmp_path / "a.jsonl", TEXTS),), bootstrap=Bootstrap(0)))
+    outputs = Outputs.prepared(("a.jsonl",), str(tmp_path / "figures"), str(tmp_path / "pages" / "r.html"))
+    (tmp_path / "figures").touch()
+    with pytest.raises(ServiceError) as caught:
+        outputs.write(evaluation)
+    assert "--csv" in (caught.value.hint or "")
+    (tmp_path / "figures").unlink()
+    (tmp_path / "pages").touch()
+    with pytest.raises(ServiceError) as caught:
+        outputs.write(evaluation)
+    assert "--html" in (caught.value.hint or "")
