@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -27,15 +28,23 @@ def visible(text: str) -> str:
 def _as_json(values: Mapping[str, Any]) -> str:
     """One object as a whole, before any of it is printed; escaped where the terminal's encoding lacks a character.
 
-    Raises:
-        ValueError: It holds NaN or infinity, which JSON lacks.
+    NaN and infinity, which JSON lacks, become null.
     """
+    values = _finite(values)
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(values, allow_nan=False, indent=2)
     return f"{text}\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 class Output:

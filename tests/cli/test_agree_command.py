@@ -73,9 +73,11 @@ def test_all_tables_fit_into_eighty_columns(tmp_path: Path) -> None:
 
 def test_json_is_written_as_a_whole_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        output.result({"a": 1, "b": float("nan")})
+    with pytest.raises(TypeError):
+        output.result({"a": 1, "b": object()})
     assert capsys.readouterr().out == ""
+    output.result({"a": float("nan"), "b": [1.5, {"c": float("inf")}]})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [1.5, {"c": None}]}
     output.result({"a": "\ud800é"})
     assert json.loads(capsys.readouterr().out) == {"a": "\ud800é"}
 
