@@ -128,7 +128,8 @@ class Conditional:
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    alone = len(chosen) == 1 and len({continuations[number].prefix for number in group}) == 1
+                    one_prompt = len({continuations[number].prefix for number in group}) == 1
+                    alone = len(chosen) == 1 and (one_prompt or not self.shares)
                     self._halve(continuations[chosen[0]], alone, error)
                     left, read = [*group, *left], None
                     break

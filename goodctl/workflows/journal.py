@@ -175,6 +175,14 @@ class Journal:
             self._pending.clear()
             self._credit_s -= self._clock() - began
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever answered, as far as can be told: not where the file cannot be read."""
+        with self._lock:
+            try:
+                return not self._pending and not self.highest()
+            except GoodctlError:
+                return False
+
     def highest(self) -> int:
         """The highest number of an answer, 0 where there is none."""
         with self._lock, self._told:

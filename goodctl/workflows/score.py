@@ -21,7 +21,7 @@ from goodctl.workflows.lines import alone, discard, prepare_folder
 from goodctl.workflows.manifest import now
 from goodctl.workflows.score_choice import ScoreChoice, ScoreRun
 from goodctl.workflows.score_manifest import Counts, ScoreManifest
-from goodctl.workflows.score_output import Failure, ScoreOutput, remaining
+from goodctl.workflows.score_output import NO_ANSWER, Failure, ScoreOutput, remaining
 from goodctl.workflows.score_scan import Scan, dropped, scan, unscored_languages
 from goodctl.workflows.score_start import answering, begun, is_finished, refuse_foreign
 
@@ -67,10 +67,18 @@ class ScoreResult:
         """What to end with while requests have failed."""
         if not self.failures:
             return None
-        count = sum(failure.texts for failure in self.failures)
-        reasons = ", ".join(remaining({failure.reason: failure for failure in self.failures}))
+        failed = {failure.reason: failure for failure in self.failures}
+        lost = failed.pop(NO_ANSWER, None)
+        said = []
+        if failed:
+            count, reasons = sum(each.texts for each in failed.values()), ", ".join(remaining(failed))
+            said.append(
+                f"{count:,} of {self.counts.texts:,} texts have no score, since their requests failed: {reasons}."
+            )
+        if lost is not None:
+            said.append(f"Of {lost.texts:,} texts the scorer's own answer could not be had; their scores are kept.")
         return ServiceError(
-            f"{count:,} of {self.counts.texts:,} texts have no score, since their requests failed: {reasons}.",
+            " ".join(said),
             hint="Run the same command again: only these are asked again.",
         )
 

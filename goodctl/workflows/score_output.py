@@ -145,6 +145,7 @@ class ScoreOutput:
         match answer.outcome:
             case Scored() if with_raw and not answer.with_raw:
                 lost = "The text has its score; the scorer's own answer could not be had."
+                self._scored += 1
                 self.failures.setdefault(NO_ANSWER, Failure(NO_ANSWER, lost)).add(place, answer.tries)
             case Scored(scores) if first(self.attributes) in scores:
                 self._scored += 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goodctl.corpus.passages import PassageFile
-from goodctl.errors import ConflictError, DamagedError, ExistsError, InputError, UsageError
+from goodctl.errors import ConflictError, DamagedError, ExistsError, InputError, ServiceError, UsageError
 from goodctl.scoring.protocol import Identity
 from goodctl.workflows.journal import Journal
 from goodctl.workflows.journal_files import journal_files
@@ -77,33 +77,33 @@ def is_finished(choice: ScoreChoice, manifest: ScoreManifest) -> bool:
 def answering(choice: ScoreChoice, identity: Identity) -> Iterator[Journal]:
     """The journal that a run adds its answers to: an earlier one of the same scorer, or a new one.
 
-    Where an earlier one of another scorer may be overwritten, it stays until the run ends and has an answer of its own.
-    A journal without answers is not left behind.
+    Where an earlier one of another scorer may be overwritten, it stays until all is answered: what a run that ends
+    early has been answered lies beside it, and the same command goes on with that. A journal without answers is not
+    left behind.
 
     Raises:
         GoodctlError: What is there is no journal, damaged, or of another scorer, and may not be overwritten; or
             another program has it open.
     """
     place, journal = _opened(choice, identity)
-    answers = 1  # until it is known
+    is_empty, complete = False, False
     try:
         with journal:
             try:
                 yield journal
+                complete = True
             finally:
-                journal.commit()
-                answers = journal.highest()
+                is_empty = journal.is_empty()
     finally:
-        if not answers:
+        if is_empty:
             discard(*journal_files(place))
-        elif place != choice.journal:
-            discard(*journal_files(choice.journal))
-            for new, old in zip(journal_files(place), journal_files(choice.journal), strict=True):
-                if new.exists():
-                    new.replace(old)
+        elif complete and place != choice.journal:
+            _take_its_place(choice)
 
 
 def _opened(choice: ScoreChoice, identity: Identity) -> tuple[Path, Journal]:
+    if choice.next_journal.is_file() and not choice.journal.exists():  # killed while it took the other's place
+        _take_its_place(choice)
     for place in (choice.journal, choice.next_journal):
         try:
             return place, Journal(place, identity)
@@ -114,3 +114,15 @@ def _opened(choice: ScoreChoice, identity: Identity) -> tuple[Path, Journal]:
                 raise
     discard(*journal_files(choice.next_journal))  # begun by a scorer that is given up with this
     return choice.next_journal, Journal(choice.next_journal, identity)
+
+
+def _take_its_place(choice: ScoreChoice) -> None:
+    """The new journal, which is closed and so one file, in place of the old one."""
+    discard(*journal_files(choice.journal)[1:])  # they belong to the old one
+    try:
+        choice.next_journal.replace(choice.journal)
+    except OSError as error:
+        raise ServiceError(
+            f"{choice.journal} cannot be written: {error.strerror}.", hint="Run the same command again: it goes on."
+        ) from error
+    discard(*journal_files(choice.next_journal))

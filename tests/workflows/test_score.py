@@ -382,5 +382,6 @@ def test_whatever_happens_the_output_is_the_input_with_scores(
     assert result.counts.texts == sum(len(line["generations"]) for line in lines)
     assert result.counts.distinct == len(different)
     for line, out in zip(lines, read_lines(scoring.out), strict=True):
-        without = {"text": "", "toxicity": None, "reason": "empty"}
-        assert out == {**line, "generations": [scored(text) if text else without for text in line["generations"]]}
+        without = {"toxicity": None, "reason": "empty"}
+        texts = [scored(text) if text.strip() else {"text": text, **without} for text in line["generations"]]
+        assert out == {**line, "generations": texts}

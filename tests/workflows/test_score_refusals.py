@@ -22,6 +22,7 @@ from goodctl.errors import (
     UsageError,
 )
 from goodctl.scoring.protocol import Failed, Outcome, Request, ScorerOptions
+from goodctl.workflows.journal import Journal
 from goodctl.workflows.lines import alone
 from goodctl.workflows.score_choice import ScoreChoice
 from tests.fakes.scorers import FakeScorer
@@ -337,10 +338,38 @@ def test_an_output_stays_until_another_scorer_has_answered(tmp_path: Path, answe
     after = scoring.files
     for name in ("out.jsonl", "out.jsonl.manifest.json", "in.jsonl"):
         assert after[name] == before[name]
-    assert after.keys() == before.keys()
+    assert after["out.jsonl.journal"] == before["out.jsonl.journal"]
+    assert ("out.jsonl.journal.next" in after) == bool(answers)
     first, second = FakeScorer(), FakeScorer(version="2")
     if answers:  # that answer is kept, and is asked for no more
         assert scoring.run(second, overwrite=True).counts.scored == 2
         assert len(second.asked) == 1
+        assert scoring.files.keys() == before.keys()
     else:
         assert scoring.run(first, overwrite=True).asked == 0
+
+
+def test_a_kill_while_a_journal_takes_anothers_place_loses_nothing(tmp_path: Path) -> None:
+    scoring = Scoring(tmp_path, LINES)
+    scoring.run(FakeScorer(version="2"))
+    scoring.choice.journal.rename(scoring.choice.next_journal)  # the old one is gone, the new one not there yet
+    scoring.out.unlink()
+    scorer = FakeScorer(version="2")
+    assert scoring.run(scorer, overwrite=True).counts.scored == 2
+    assert scorer.asked == []
+    assert not scoring.choice.next_journal.exists()
+
+
+def test_a_full_disk_leaves_the_journal_of_another_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scoring = Scoring(tmp_path, LINES)
+    scoring.run()
+    before = scoring.files
+
+    def full(_journal: Journal) -> None:
+        raise ServiceError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "commit", full)
+        with pytest.raises(ServiceError, match="full"):
+            scoring.run(FakeScorer(version="2"), overwrite=True)
+    assert {name: scoring.files[name] for name in before} == before

@@ -9,13 +9,13 @@ from concurrent.futures import Future
 from goodctl.errors import ServiceError
 from goodctl.scoring.perspective.answers import Asked, Rejected
 from goodctl.scoring.perspective.background import Background, Group
-from goodctl.scoring.protocol import Outcome, Request, Scored
+from goodctl.scoring.protocol import Failed, Outcome, Request, Scored
 
 PATIENCE_S = 3.0
 """So long a pass that ends by an error waits for the answers to requests that are under way: they count against the
 quota whether they are read or not."""
-_MOST_REJECTED = 10
-"""So many requests that are called wrong, and none that is scored, mean that all requests are wrong."""
+_MOST_REJECTED, _MOST_REJECTED_LATER = 10, 50
+"""So many requests in a row that are called wrong mean that all are: before the first score, and after it."""
 
 Sent = tuple[dict[str, object], Asked]
 Ask = Callable[[dict[str, object], Asked, Group], Awaitable[Outcome | Rejected]]
@@ -81,11 +81,11 @@ class Round:
 
 
 class Doubts:
-    """Decides what a rejected request means: before anything was scored, nobody knows whether all are wrong."""
+    """Decides what rejected requests mean: that these texts are odd is known when another one is scored after them."""
 
     def __init__(self) -> None:
         self._has_scored = False
-        self._rejected = 0
+        self._in_a_row = 0
 
     def decided(
         self, held: list[tuple[Request, Rejected]], request: Request, found: Outcome | Rejected
@@ -98,25 +98,29 @@ class Doubts:
             found: What came back.
         """
         if isinstance(found, Rejected):
-            self._rejected += 1
+            self._in_a_row += 1
             held.append((request, found))
-            if self._has_scored:
-                yield from released(held)
             return
         if isinstance(found, Scored):
-            self._has_scored = True
-            yield from released(held)
+            self._has_scored, self._in_a_row = True, 0
+            yield from _not_scored(held)
         yield request, found
 
     def error(self, held: list[tuple[Request, Rejected]]) -> ServiceError | None:
         """What ends the pass, where all requests seem to be wrong."""
-        if held and self._rejected >= _MOST_REJECTED:
-            return held[0][1].error
-        return None
+        most = _MOST_REJECTED_LATER if self._has_scored else _MOST_REJECTED
+        return held[0][1].error if held and self._in_a_row >= most else None
+
+    def ended(self, held: list[tuple[Request, Rejected]]) -> Iterator[tuple[Request, Outcome]]:
+        """The texts that are open at the end of a pass: failures, which are asked again, unless others were scored."""
+        if self._has_scored:
+            yield from _not_scored(held)
+        while held:
+            request, rejected = held.pop(0)
+            yield request, Failed(rejected.not_scored.reason, rejected.not_scored.message)
 
 
-def released(held: list[tuple[Request, Rejected]]) -> Iterator[tuple[Request, Outcome]]:
-    """The open ones, as texts that the service does not take; none is held afterwards."""
+def _not_scored(held: list[tuple[Request, Rejected]]) -> Iterator[tuple[Request, Outcome]]:
     while held:
         request, rejected = held.pop(0)
         yield request, rejected.not_scored

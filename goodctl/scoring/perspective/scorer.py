@@ -24,7 +24,7 @@ from goodctl.scoring.perspective.body import MOST_BYTES, body, sendable
 from goodctl.scoring.perspective.connections import Connections
 from goodctl.scoring.perspective.moments import Moments
 from goodctl.scoring.perspective.pace import Pace
-from goodctl.scoring.perspective.rounds import Doubts, Round, Sent, released
+from goodctl.scoring.perspective.rounds import Doubts, Round, Sent
 from goodctl.scoring.protocol import Identity, NotScored, Outcome, Request, ScorerOptions
 
 DEFAULT_RATE = 1.0
@@ -165,7 +165,7 @@ class PerspectiveScorer:
                 yield from self._doubts.decided(held, *under_way.next())
                 if error := self._doubts.error(held):
                     raise error
-        yield from released(held)  # too few to say that all requests are wrong
+        yield from self._doubts.ended(held)
 
     def close(self) -> None:
         """End the thread and close the connections. Twice does no harm."""

@@ -160,10 +160,10 @@ def test_many_odd_texts_are_rejected_once_one_was_scored() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 9])
-def test_a_few_odd_texts_alone_are_rejected(count: int) -> None:
-    """As where a run was stopped, and only these are left."""
+def test_a_few_wrong_requests_alone_are_failures(count: int) -> None:
+    """Nobody knows whether the texts are odd, or all requests are wrong: they are asked again in the next run."""
     found = Answering(lambda request: WRONG).outcomes(texts(count))
-    assert [outcome.reason for outcome in found.values() if isinstance(outcome, NotScored)] == ["rejected"] * count
+    assert [outcome.reason for outcome in found.values() if isinstance(outcome, Failed)] == ["rejected"] * count
 
 
 @pytest.mark.parametrize("rate", [1, 10])
