@@ -15,13 +15,13 @@ from tests.workflows.test_kills import run
 
 pytestmark = pytest.mark.slow
 
-KILLS = 8
+KILLS = 5
 
 
 @pytest.mark.parametrize("over_another", [False, True])
 def test_generate(over_another: bool, tmp_path: Path, tiny: str) -> None:
     places = stores(tmp_path, tiny)
-    prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": f"Good {number}", "id": number} for number in range(600)])
+    prompts = write_prompts(tmp_path / "p.jsonl", [{"prompt": f"Good {number}", "id": number} for number in range(240)])
 
     def command(out: Path, *more: str) -> list[str]:
         sides = ["--toxic", places["toxic"], "--nontoxic", places["nontoxic"], "-k", "16", "--precision", "fp32"]
