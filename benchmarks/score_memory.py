@@ -55,14 +55,14 @@ def write_texts(path: Path, texts: int, repeated: int) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
-    options.add_argument("--texts", type=int, default=100_000, help="N (default: %(default)s)")
+    options.add_argument("--count", type=int, default=100_000, help="N (default: %(default)s)")
     options.add_argument("--repeated", type=int, default=1, help="how often each text is there (default: %(default)s)")
     options.add_argument("--folder", type=Path, help="on the disk to write to (default: the system's temporary one)")
     chosen = options.parse_args(arguments)
 
     imports = peak(_IMPORTS)
     table, more = [], []
-    for texts in (chosen.texts, TIMES * chosen.texts):
+    for texts in (chosen.count, TIMES * chosen.count):
         with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
             source, out = Path(name) / "in.jsonl", Path(name) / "out.jsonl"
             write_texts(source, texts, chosen.repeated)

@@ -13,4 +13,4 @@ def _beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_score_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("score_memory", capsys, "--texts", "40", "--repeated", "2").keys() == {"10N/N"}
+    assert run("score_memory", capsys, "--count", "40", "--repeated", "2").keys() == {"10N/N"}

@@ -42,8 +42,11 @@ def test_keys_that_leave_the_device_are_still_searched(tmp_path: Path) -> None:
     opened = searcher(write(tmp_path / "s", rows_of(DATA)))
     before = opened.search(QUERIES, 20)
     assert not opened.leave_device()  # they were mapped files
-    opened._places = [Place(place.tensor().clone(), place.first_row) for place in opened.places()]  # as on a GPU
+    opened = searcher(write(tmp_path / "t", rows_of(DATA)))
+    opened._places = [Place(place.tensor().clone(), place.first_row) for place in opened.places()]
+    opened.device = torch.device("cuda")  # as if they were on one
     assert opened.leave_device() and not opened.leave_device()
+    opened.device = torch.device("cpu")
     after = opened.search(QUERIES, 20)
     np.testing.assert_array_equal(before.rows, after.rows)
     np.testing.assert_array_equal(before.distances, after.distances)
