@@ -40,6 +40,30 @@ def versions() -> dict[str, str]:
     return found
 
 
+def read_stored(path: Path, format_name: str, format_version: int, what: str) -> dict[str, Any]:
+    """The object in a manifest's file, if it is of a certain format.
+
+    Args:
+        path: The file.
+        format_name: Its member ``format``.
+        format_version: Its member ``format_version``.
+        what: Whose manifest it would be, for the message.
+
+    Raises:
+        InputError: It is none, or one of another version.
+        DamagedError: It cannot be read.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise DamagedError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
+    if not isinstance(stored, dict) or stored.get("format") != format_name:
+        raise InputError(f"{path} is no manifest of {what}.", hint="Choose another --out.")
+    if stored.get("format_version") != format_version:
+        raise InputError(f"{path} is of another version of goodctl.", hint="Choose another --out.")
+    return stored
+
+
 @dataclass(frozen=True)
 class Halving:
     """A batch that did not fit into memory.
@@ -119,14 +143,7 @@ class Manifest:
             InputError: It is none, or one of another version.
             DamagedError: It cannot be read, or a member is missing or of another type.
         """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError) as error:
-            raise DamagedError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            raise InputError(f"{path} is no manifest of goodctl.", hint="Choose another --out.")
-        if stored.get("format_version") != FORMAT_VERSION:
-            raise InputError(f"{path} is of another version of goodctl.", hint="Choose another --out.")
+        stored = read_stored(path, FORMAT, FORMAT_VERSION, "goodctl")
         try:
             known = {name: stored[name] for name in cls.__dataclass_fields__}
             halvings = tuple(Halving(**each) for each in known.pop("halvings"))

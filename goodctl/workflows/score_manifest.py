@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from goodctl.errors import DamagedError, InputError
+from goodctl.errors import DamagedError
 from goodctl.scoring.identity import differences, from_dict
 from goodctl.scoring.protocol import Identity
 from goodctl.workflows.lines import replace_text
-from goodctl.workflows.manifest import versions
+from goodctl.workflows.manifest import read_stored, versions
 
 FORMAT = "goodctl-scores"
 FORMAT_VERSION = 1
@@ -103,14 +103,7 @@ class ScoreManifest:
             InputError: It is none, or one of another version.
             DamagedError: It cannot be read, or a member is missing or of another type.
         """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError) as error:
-            raise DamagedError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            raise InputError(f"{path} is no manifest of scores.", hint="Choose another --out.")
-        if stored.get("format_version") != FORMAT_VERSION:
-            raise InputError(f"{path} is of another version of goodctl.", hint="Choose another --out.")
+        stored = read_stored(path, FORMAT, FORMAT_VERSION, "scores")
         try:
             return _checked(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
