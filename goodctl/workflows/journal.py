@@ -294,7 +294,7 @@ class Journal:
 
 
 class _Told:
-    """Raises what SQLite says as an error of ours. A class, since a generator would take a third of a look-up's time.
+    """Raises what SQLite says as an error of ours. A class, since each look-up goes through it and a generator is slower.
 
     Args:
         said: Makes the error.
