@@ -70,7 +70,7 @@ def open_scorer(argument: str, options: ScorerOptions, *, all_attributes: bool =
 
 
 def default_batch_tokens(device: torch.device) -> int:
-    """How many positions a batch has where nobody says: enough to keep such a device busy, few enough for its memory."""
+    """How many positions a batch has where nobody says: to keep a device busy and spare its memory."""
     return 32768 if device.type == "cuda" else 2048
 
 

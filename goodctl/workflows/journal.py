@@ -294,7 +294,7 @@ class Journal:
 
 
 class _Told:
-    """Raises what SQLite says as an error of ours. A class, since each look-up goes through it and a generator is slower.
+    """Raises what SQLite says as an error of ours. A class: each look-up goes through it.
 
     Args:
         said: Makes the error.
