@@ -14,6 +14,7 @@ import pytest
 
 from goodctl import __version__
 from goodctl.datastore.store import Datastore
+from tests.commands import run_command
 from tests.datastore.rows import rows, write
 
 GOODCTL = [sys.executable, "-m", "goodctl"]
@@ -21,9 +22,7 @@ HEAVY = ("torch", "transformers", "zarr", "faiss", "icechunk", "numpy", "hugging
 
 
 def run(*arguments: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-    ended = subprocess.run(
-        [*GOODCTL, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd, env=environment()
-    )
+    ended = run_command([str(argument) for argument in arguments], cwd, environment())
     assert ended.returncode == code, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
     return ended
 

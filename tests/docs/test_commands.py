@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run_command
 from tests.docs.pages import DOCS, ROOT, Block, blocks
 from tests.fakes.tiny import tiny_model_folder
 
@@ -40,9 +41,8 @@ def test_page_works(page: Path, model: Path, tmp_path: Path) -> None:
         "HF_HUB_OFFLINE": "1",
     }
 
-    def run(arguments: list[str], wanted: int) -> None:
-        done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == wanted, f"{page.name}: {arguments}\n{done.stdout}\n{done.stderr}"
+    def check(done: subprocess.CompletedProcess[str], wanted: int) -> None:
+        assert done.returncode == wanted, f"{page.name}: {done.args}\n{done.stdout}\n{done.stderr}"
 
     found = executed(page)
     for block in found:
@@ -51,11 +51,12 @@ def test_page_works(page: Path, model: Path, tmp_path: Path) -> None:
             program, *arguments = shlex.split(command)
             if program == "goodctl":
                 arguments = [str(model) if word == MODEL else word for word in arguments]
-                run([sys.executable, "-m", "goodctl", *arguments], int(exits[1]) if exits else 0)
+                check(run_command(arguments, tmp_path, environment), int(exits[1]) if exits else 0)
     # The pieces of a page are one program, as a reader would try them.
     python = "\n".join(block.text for block in found if block.language == "python")
     if python:
-        run([sys.executable, "-c", python.replace(f'"{MODEL}"', repr(str(model)))], 0)
+        program = [sys.executable, "-c", python.replace(f'"{MODEL}"', repr(str(model)))]
+        check(subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True), 0)
 
 
 def test_marks_are_known() -> None:
