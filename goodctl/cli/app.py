@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import agree, datastore, evaluate, generate, perplexity, run, score, serve
+from goodctl.cli import agree, datastore, demo, evaluate, generate, perplexity, run, score, serve
 from goodctl.cli.output import Output
 from goodctl.errors import GoodctlError
 
@@ -29,6 +29,7 @@ score.register(app)
 evaluate.register(app)
 agree.register(app)
 run.register(app)
+demo.register(app)
 serve.register(app)
 
 

@@ -77,6 +77,12 @@ class Output:
         for part in rendered:
             self.stdout.print(part)
 
+    def show(self, *rendered: RenderableType) -> None:
+        """Print what is worth reading on the way to a result; nothing where only the result is wanted."""
+        if not self.quiet and not self.as_json:
+            for part in rendered:
+                self.stdout.print(part)
+
     def note(self, text: str) -> None:
         """Print a remark about what is going on."""
         if not self.quiet:

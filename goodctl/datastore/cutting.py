@@ -64,10 +64,21 @@ def by_property(store: Datastore, by: str) -> list[Shard]:
         elif len(segment.sources) == 1:
             shard_of(segment.sources[0].name).pieces.append((segment, None))
         else:
-            for source in segment.sources:
+            order = _order_of_sources(store, segment)
+            for source in sorted(segment.sources, key=lambda each: order.get(each.index, len(order))):
                 takes = _of_source(store, segment, source.index)
                 shard_of(source.name).pieces.append((segment, takes))
     return list(shards.values())
+
+
+def _order_of_sources(store: Datastore, segment: SegmentInfo) -> dict[int, int]:
+    """Source's index to its place by the first document of each."""
+    found: dict[int, int] = {}
+    for part in store.parts(segment):
+        sources, first = np.unique(part.read(DOCUMENT_SOURCES), return_index=True)
+        for index in sources[np.argsort(first)].tolist():
+            found.setdefault(index, len(found))
+    return found
 
 
 def _of_source(store: Datastore, segment: SegmentInfo, index: int) -> list[Take]:

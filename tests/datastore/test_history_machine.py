@@ -454,4 +454,4 @@ def test_some_histories() -> None:
 
 @pytest.mark.slow
 def test_many_histories() -> None:
-    run(200, 12)
+    run(120, 12)

@@ -88,6 +88,15 @@ def test_by_property(store: Path, tmp_path: Path, by: str, names: dict[str, list
         check_description(tmp_path / name)
 
 
+def test_sources_come_in_the_order_of_their_first_documents(tmp_path: Path) -> None:
+    """A writer may take documents in any order, whatever the numbers of their sources are."""
+    batches = [("en", from_sources(number, 1, [source])) for number, source in enumerate([2, 0, 1, 2])]
+    write(tmp_path / "s", "one", *batches, sources=SOURCES)
+    result = shard(str(tmp_path / "s"), str(tmp_path / "out"), by="source")
+    firsts = [documents(Path(each.store))[0].source for each in result.shards]
+    assert firsts == [SOURCES[2].name, SOURCES[0].name, SOURCES[1].name]
+
+
 def test_codecs_are_shared_and_codes_come_along(tmp_path: Path) -> None:
     data = keys(0, 600)
     both = ("en", rows_of(data[:350])), ("fr", rows_of(data[350:]))

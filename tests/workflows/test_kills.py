@@ -24,7 +24,7 @@ from goodctl.workflows.model_choice import ModelChoice
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+KILLS = 14
 ARRAYS = ("keys", "values", "offsets", "document_sources", "document_lines")
 ENCODING = EncodingChoice(batch_tokens=64)
 
@@ -72,7 +72,7 @@ def run(arguments: list[str], kill_after_s: float | None) -> bool:
 
 
 def test_build(tmp_path: Path, tiny: str) -> None:
-    file = write_texts(tmp_path / "en.txt", "sentence", 6000)
+    file = write_texts(tmp_path / "en.txt", "sentence", 4000)
     started = time.monotonic()
     assert run(command("build", tmp_path / "whole", file, "en", tiny), None)
     whole_s = time.monotonic() - started
@@ -103,7 +103,7 @@ def test_add(tmp_path: Path, tiny: str) -> None:
     first = tmp_path / "first"
     build(str(first), text(write_texts(tmp_path / "en.txt", "sentence", 300), "en"), choice)
     before = contents(first)
-    file = write_texts(tmp_path / "fr.txt", "phrase", 6000)
+    file = write_texts(tmp_path / "fr.txt", "phrase", 4000)
     whole = tmp_path / "whole"
     shutil.copytree(first, whole)
     started = time.monotonic()

@@ -31,7 +31,7 @@ from tests.index.stores import keys, rows_of, split, write
 
 pytestmark = pytest.mark.slow
 
-KILLS = 24
+KILLS = 16
 DIMENSION = 256
 ARRAYS = ("keys", "values", "offsets", "document_sources", "document_lines")
 

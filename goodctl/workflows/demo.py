@@ -1,0 +1,307 @@
+"""The demo: every part of goodctl once, on small texts that come with it, in steps that can be shown one by one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from goodctl.corpus import Corpus
+from goodctl.datastore.history import LogEntry, log
+from goodctl.datastore.names import create_tag, tags
+from goodctl.datastore.store import Datastore
+from goodctl.datastore.summary import summary
+from goodctl.errors import ConflictError, ExistsError
+from goodctl.evaluation.plot_style import require_plots
+from goodctl.models.source import resolve
+from goodctl.scoring import registry
+from goodctl.scoring.protocol import ScorerOptions
+from goodctl.steering import methods
+from goodctl.steering.decode import Sampling
+from goodctl.workflows import demo_texts as texts
+from goodctl.workflows.build import add, build
+from goodctl.workflows.choices import Running, Text
+from goodctl.workflows.generate import generate
+from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
+from goodctl.workflows.model_choice import ModelChoice
+from goodctl.workflows.run import RunControl, RunResult, run
+from goodctl.workflows.run_folder import RunFolder
+from goodctl.workflows.run_settings import RunSettings
+from goodctl.workflows.steering_choice import SteeringChoice
+from goodctl.workflows.writing import WriteResult
+
+MODEL = "gemma3-270m"
+SCORER = "profanity"
+FIRST_VERSION = "english"
+"""Tag of the stores before languages are added."""
+MOST_SHARE = 20
+"""A query gets at most one neighbour in so many rows: more would be no neighbours any more."""
+MOST_NEIGHBORS = 1024
+ALPHA = 1.0
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written to the stores.
+
+    Attributes:
+        written: Store to what was added; a store that had the text already is missing.
+        rows: Store to all its rows now.
+    """
+
+    written: Mapping[str, tuple[WriteResult, ...]]
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is in a store.
+
+    Attributes:
+        entries: Its versions, newest first.
+        described: Its summary, as of ``goodctl datastore inspect``.
+    """
+
+    entries: list[LogEntry]
+    described: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A prompt in one language.
+
+    Attributes:
+        language: Of the prompt.
+        base: The continuation of the unsteered model.
+        explanation: The steered one, token by token, as ``goodctl generate --explain`` writes it.
+    """
+
+    language: str
+    base: str
+    explanation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the demo.
+
+    Attributes:
+        name: A stable word for it.
+        title: What is done.
+        commands: What a user would type for it, in the demo's folder.
+        work: Does it; gives what there is to show.
+    """
+
+    name: str
+    title: str
+    commands: tuple[str, ...]
+    work: Callable[[RunControl], Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo in a folder.
+
+    Attributes:
+        folder: Where it works.
+        model: What it works with.
+        device: Where models run.
+    """
+
+    folder: Path
+    model: str = MODEL
+    device: str = "auto"
+
+    def check(self) -> None:
+        """Check that everything is installed, and write the texts into the folder.
+
+        Raises:
+            MissingDependency: A package is missing.
+            ExistsError: Something else lies in the folder.
+        """
+        with closing(registry.open_scorer(SCORER, ScorerOptions())):
+            require_plots()
+        texts.prepare(self.folder, self.model)
+
+    @property
+    def run_folder(self) -> RunFolder:
+        """Of the comparison."""
+        return RunFolder(self.folder / "run")
+
+    def steps(self) -> Iterator[Step]:
+        """The steps, in order; one is to be done before the next one is taken.
+
+        Each can be repeated: what is there already is not made anew.
+        """
+        others = texts.LANGUAGES[1:]
+        yield Step("model", f"The model {self.model}", (), self._model)
+        yield Step(
+            "build",
+            "Two datastores of English text: a rude one, and a kind one",
+            (
+                *self._writing("build", texts.FIRST_LANGUAGE),
+                *(f"goodctl datastore tag {side} {FIRST_VERSION}" for side in texts.SIDES),
+            ),
+            self._build,
+        )
+        yield Step("run", "The same prompts, unsteered and steered", (self._run_command(),), self._run)
+        yield Step(
+            "add",
+            f"More languages: {' and '.join(others)}; nothing is built anew",
+            tuple(command for language in others for command in self._writing("add", language)),
+            self._add,
+        )
+        yield Step(
+            "look",
+            "What the rude store is now",
+            ("goodctl datastore log toxic", "goodctl datastore inspect toxic"),
+            self._look,
+        )
+        yield Step("continue", "A continuation in each language", (self._continue_command(),), self._continue)
+
+    def settings(self) -> RunSettings:
+        """Of the comparison, over the stores before languages were added."""
+        stores = {side: f"{self._store(side)}@{FIRST_VERSION}" for side in texts.SIDES}
+        return RunSettings(
+            prompts=str(self.folder / texts.PROMPTS),
+            with_base=True,
+            model=self.model,
+            device=self.device,
+            toxic=(stores["toxic"],),
+            nontoxic=(stores["nontoxic"],),
+            alpha=ALPHA,
+            k=self._neighbors(f"@{FIRST_VERSION}"),
+            scorer=SCORER,
+            perplexity_model=self.model,
+        )
+
+    def _store(self, side: str) -> str:
+        return str(self.folder / side)
+
+    def _neighbors(self, version: str = "") -> int:
+        """Neighbours of a query that fit the stores."""
+        rows = min(Datastore.open(f"{self._store(side)}{version}").rows for side in texts.SIDES)
+        return max(1, min(MOST_NEIGHBORS, rows // MOST_SHARE))
+
+    def _model(self, control: RunControl) -> str:
+        """Find the model, and unpack it where it is packed; gives its place."""
+        return str(resolve(self.model, report=control.report).folder)
+
+    def _writing(self, command: str, language: str) -> tuple[str, ...]:
+        model = f" --model {shlex.quote(self.model)}" if command == "build" else ""
+        return tuple(
+            f"goodctl datastore {command} {side} {texts.text_name(language, side)}{model} --language {language} "
+            f"--label {side}"
+            for side in texts.SIDES
+        )
+
+    def _build(self, control: RunControl) -> Built:
+        chosen = ModelChoice(self.model, device=self.device)
+        return self._written(
+            [texts.FIRST_LANGUAGE],
+            lambda side, text: build(self._store(side), text, chosen, running=_running(control)),
+            FIRST_VERSION,
+        )
+
+    def _add(self, control: RunControl) -> Built:
+        where = ModelChoice(device=self.device)
+        return self._written(
+            texts.LANGUAGES[1:],
+            lambda side, text: add(self._store(side), text, where, running=_running(control)),
+        )
+
+    def _written(
+        self, languages: Sequence[str], write: Callable[[str, Text], WriteResult], tag: str | None = None
+    ) -> Built:
+        """Write languages to both stores; a store that has a text already stays as it is."""
+        written: dict[str, tuple[WriteResult, ...]] = {}
+        for language in languages:
+            for side in texts.SIDES:
+                corpus = Corpus((str(self.folder / texts.text_name(language, side)),), language=language)
+                try:
+                    result = write(side, Text(corpus, label=side))
+                    written[side] = (*written.get(side, ()), result)
+                except ConflictError:
+                    raise
+                except ExistsError:
+                    continue
+        for side in texts.SIDES if tag else ():
+            if tag not in {each.name for each in tags(self._store(side))}:
+                create_tag(self._store(side), tag or "")
+        return Built(written, {side: Datastore.open(self._store(side)).rows for side in texts.SIDES})
+
+    def _run_command(self) -> str:
+        settings = self.settings()
+        return (
+            f"goodctl run {texts.PROMPTS} --toxic toxic@{FIRST_VERSION} --nontoxic nontoxic@{FIRST_VERSION} "
+            f"--model {shlex.quote(self.model)} --k {settings.k} --alpha {settings.alpha:g} --with-base "
+            f"--scorer {SCORER} --perplexity-model {shlex.quote(self.model)} --out {self.run_folder.path.name}"
+        )
+
+    def _run(self, control: RunControl) -> RunResult:
+        return run(self.settings(), str(self.run_folder.path), control)
+
+    def _look(self, _control: RunControl) -> Looked:
+        return Looked(log(self._store("toxic")), summary(Datastore.open(self._store("toxic"))))
+
+    def _continue_command(self) -> str:
+        return (
+            f"goodctl generate {texts.LANGUAGE_PROMPTS} --toxic toxic --nontoxic nontoxic --k {self._neighbors()} "
+            f"--num-return-sequences 1 --explain {len(texts.LANGUAGES)} --out languages.steered.jsonl"
+        )
+
+    def _continue(self, control: RunControl) -> tuple[Continued, ...]:
+        prompts = str(self.folder / texts.LANGUAGE_PROMPTS)
+        sampling, running = Sampling(1), GenerateRun(control.interruption, control.report)
+        model = ModelChoice(self.model, device=self.device)
+        base = GenerateChoice(prompts, str(self.folder / "languages.base.jsonl"), sampling)
+        generate(base, SteeringChoice(methods.BASE), model, running)
+        steered = GenerateChoice(
+            prompts, str(self.folder / "languages.steered.jsonl"), sampling, explain=len(texts.LANGUAGES)
+        )
+        steering = SteeringChoice(
+            toxic=(self._store("toxic"),), nontoxic=(self._store("nontoxic"),), alpha=ALPHA, k=self._neighbors()
+        )
+        generate(steered, steering, model, running)
+        plain = _lines(Path(base.out))
+        explained = _lines(steered.explanations)
+        return tuple(
+            Continued(line["lang"], line["generations"][0], each) for line, each in zip(plain, explained, strict=True)
+        )
+
+
+def as_values(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the steps have led to, as JSON values.
+
+    Args:
+        results: Step's name to what its work gave.
+    """
+    look: Looked = results["look"]
+    return {
+        "model": results["model"],
+        **{
+            name: {
+                "rows": dict(results[name].rows),
+                "written": {side: [each.to_dict() for each in new] for side, new in results[name].written.items()},
+            }
+            for name in ("build", "add")
+        },
+        "run": results["run"].to_dict(),
+        "look": {"versions": [entry.to_dict() for entry in look.entries], "store": dict(look.described)},
+        "continue": [
+            {"language": each.language, "base": each.base, "explanation": dict(each.explanation)}
+            for each in results["continue"]
+        ],
+    }
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _running(control: RunControl) -> Running:
+    return Running(interruption=control.interruption, report=control.report)

@@ -1,0 +1,91 @@
+"""``goodctl demo`` as a user sees it, with a tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import GOODCTL, environment, run
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> tuple[Path, str]:
+    """A folder with a demo that was kept, and what the command said."""
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, run("demo", "--keep", "demo", "--model", tiny, cwd=folder).stdout
+
+
+def test_it_says_what_it_does_and_ends_with_the_report(kept: tuple[Path, str]) -> None:
+    folder, said = kept
+    titles = ["1. The model", "2. Two datastores", "3. The same prompts", "4. More languages", "5. What", "6. A cont"]
+    places = [said.index(title) for title in titles]
+    assert places == sorted(places)
+    assert "$ goodctl datastore add toxic fr-rude.txt --language fr --label toxic" in said
+    assert "expected maximum toxicity" in said
+    assert "perplexity" in said
+    assert "demo/run/report.html" in said
+    assert (folder / "demo" / "run" / "report.html").exists()
+    assert "Next:" in said
+
+
+def test_the_next_commands_work(kept: tuple[Path, str]) -> None:
+    folder, said = kept
+    lines = [line.strip() for line in said[said.index("Next:") :].splitlines()]
+    commands = [line.split("  ")[0] for line in lines if line.startswith("goodctl")]
+    assert len(commands) >= 4
+    (folder / "MY_TEXTS.txt").write_text("A text of my own.\n")
+    for command in commands:
+        run(*shlex.split(command)[1:], cwd=folder)
+
+
+def test_its_commands_work_in_its_folder(kept: tuple[Path, str], tiny: str) -> None:
+    folder, said = kept
+    commands = [line[2:] for line in said.splitlines() if line.startswith("$ goodctl")]
+    looks = [command for command in commands if " log " in command or " inspect " in command]
+    assert len(commands) >= 12
+    for command in looks:
+        run(*command.split()[1:], cwd=folder / "demo")
+
+
+def test_without_a_folder_only_the_report_is_left(tmp_path: Path, tiny: str) -> None:
+    for _ in range(2):
+        ended = run("demo", "--model", tiny, "--json", cwd=tmp_path)
+        values = json.loads(ended.stdout)
+        assert values["folder"] is None
+        assert values["report"] == str(tmp_path / "goodctl-demo.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["goodctl-demo.html"]
+    assert "<html" in (tmp_path / "goodctl-demo.html").read_text()[:500]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, tiny: str) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    ended = run("demo", "--keep", ".", "--model", tiny, cwd=tmp_path, code=4)
+    assert "is not empty" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    ended = run("demo", "--model", "./nosuch", cwd=tmp_path, code=3)
+    assert "nosuch" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_is_asked_and_no_is_no(tmp_path: Path, tiny: str) -> None:
+    parent, child = pty.openpty()
+    command = [*GOODCTL, "demo", "--model", tiny]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdin=child, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        os.write(parent, b"n\n")
+        output, _ = process.communicate(timeout=120)
+    os.close(parent)
+    os.close(child)
+    assert b"Begin?" in output
+    assert process.returncode == 1
+    assert list(tmp_path.iterdir()) == []
