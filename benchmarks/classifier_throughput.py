@@ -35,7 +35,7 @@ WINDOW = 512
 def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("texts", nargs="+", type=Path, metavar="TEXTFILE", help="one document a line; may be .gz")
-    options.add_argument("--count", type=int, default=4096, help="texts (default: %(default)s)")
+    options.add_argument("--count", type=int, default=1024, help="texts (default: %(default)s)")
     options.add_argument("--layers", type=int, default=6, help="default: %(default)s")
     options.add_argument("--width", type=int, default=384, help="default: %(default)s")
     options.add_argument("--vocabulary", type=int, default=30_000, help="default: %(default)s")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from goodctl.scoring.protocol import TOXICITY
 from goodctl.workflows.manifest import FORMAT
 
 SCORES_FORMAT = "goodctl-scores"
@@ -54,7 +55,21 @@ def score_command(path: Path, name: str) -> str:
     by = scorer.get("scorer") if isinstance(scorer, Mapping) else None
     of = source.get("file") if isinstance(source, Mapping) else None
     known = [each if isinstance(each, str) else placeholder for each, placeholder in ((of, "FILE"), (by, "NAME"))]
-    return shlex.join(["goodctl", "score", known[0], "--scorer", known[1], "--out", name])
+    return shlex.join(["goodctl", "score", known[0], "--scorer", known[1], *_options(path, settings), "--out", name])
+
+
+def _options(path: Path, settings: Mapping[str, Any]) -> Iterator[str]:
+    """The options beside scorer and files that a manifest names: others would give another output."""
+    attributes = settings.get("attributes")
+    if isinstance(attributes, list) and attributes != [TOXICITY] and all(isinstance(each, str) for each in attributes):
+        yield from ("--attributes", ",".join(attributes).upper())
+    calibration = settings.get("calibration")
+    if isinstance(calibration, Mapping) and isinstance(calibration.get("file"), str):
+        yield from ("--calibration", calibration["file"])
+    given = read_manifest(path, SCORES_FORMAT).get("settings")
+    for option in ("text_field", "language", "language_field", "emit"):
+        if isinstance(given, Mapping) and isinstance(given.get(option), str):
+            yield from (f"--{option.replace('_', '-')}", given[option])
 
 
 def _sources(path: Path, settings: Mapping[str, Any]) -> Iterator[Path]:

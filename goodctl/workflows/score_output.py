@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from goodctl.corpus.passages import PassageFile
+from goodctl.corpus.whole_records import as_json
 from goodctl.errors import InputError
 from goodctl.progress import Progress, Report
 from goodctl.scoring.attributes import first
@@ -120,7 +121,8 @@ class ScoreOutput:
                     members.append(self._members(answer.outcome, passages.language))
                     if raw is not None:
                         line = perspective_line(self._texts, answer.outcome, passages.language)
-                        raw.write(json.dumps(line) + "\n")  # nobody has checked what a source answers
+                        line = as_json(line, passages.place)  # nobody has checked what a source answers
+                        raw.write(json.dumps(line) + "\n")
                     self._texts += 1
                     if self._texts % _REPORT_EVERY == 0:
                         self.report(Progress(STAGE, self._texts, self.scan.texts, "texts"))

@@ -298,6 +298,13 @@ def test_manifests_say_how_a_file_came_to_be(tmp_path: Path) -> None:
     assert score_command(Path(path), "scored.jsonl") == (
         "goodctl score gone/steered.jsonl --scorer hf:some/model --out scored.jsonl"
     )
+    asked = {"language": "en", "language_field": None, "text_field": None, "emit": "perspective"}
+    told = {**scores, "attributes": ["toxicity", "insult"], "settings": asked, "calibration": {"file": "m.json"}}
+    Path(f"{path}.manifest.json").write_text(json.dumps(told))
+    assert score_command(Path(path), "scored.jsonl") == (
+        "goodctl score gone/steered.jsonl --scorer hf:some/model --attributes TOXICITY,INSULT --calibration m.json "
+        "--language en --emit perspective --out scored.jsonl"
+    )
     moved = {**settings, "scorer": {**settings["scorer"], "scorer": "hf:/elsewhere/model"}}
     assert scored_by(moved) == scored_by(settings)
     assert scored_by({**settings, "calibration": {"sha256": "1"}}) != scored_by(settings)

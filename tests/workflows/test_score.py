@@ -242,6 +242,19 @@ def test_an_answer_of_another_form_stands_beside_the_scores(tmp_path: Path) -> N
     assert line == {"request_id": "3", "response": response, "error": None}
 
 
+def test_numbers_that_json_lacks_are_null_in_answers(tmp_path: Path) -> None:
+    def fault(request: Request, before: int) -> Outcome:
+        return Scored({"toxicity": 0.5}, {"logits": [float("nan"), float("-inf"), 1.0]})
+
+    scoring = Scoring(tmp_path, LINES, options=ScorerOptions(raw=True), emit="perspective")
+    result = scoring.run(FakeScorer(fault=fault))
+    assert result.answers is not None
+    text = Path(result.answers).read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert json.loads(text.splitlines()[0])["response"]["logits"] == [None, None, 1.0]
+
+
 def test_a_rescored_file_keeps_what_is_not_scores(tmp_path: Path) -> None:
     old = {"text": "a", "toxicity": None, "reason": "server", "note": "kept", "toxicity_uncalibrated": 0.1}
     scoring = Scoring(tmp_path, [{"prompt": {"text": "P", "toxicity": 0.5}, "generations": [old]}])
