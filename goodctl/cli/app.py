@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import agree, datastore, doctor, evaluate, generate, perplexity, score, serve
+from goodctl.cli import agree, datastore, doctor, evaluate, generate, perplexity, run, score, serve
 from goodctl.cli.bash_words import whole_words
 from goodctl.cli.output import Output
 from goodctl.cli.panels import Grouped
@@ -32,6 +32,7 @@ perplexity.register(app)
 score.register(app)
 evaluate.register(app)
 agree.register(app)
+run.register(app)
 serve.register(app)
 doctor.register(app)
 

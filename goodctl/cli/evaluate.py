@@ -34,10 +34,11 @@ def evaluate(
     from goodctl.cli import render_evaluate, writing
     from goodctl.evaluation.results import Bootstrap
     from goodctl.workflows import evaluate as work
+    from goodctl.workflows import parsing
     from goodctl.workflows.evaluate_files import Outputs
 
     console = Output(as_json=json, quiet=quiet)
-    missing = e.share(max_missing, "--max-missing")
+    missing = parsing.share(max_missing, "--max-missing")
     choice = work.EvaluateChoice(tuple(files), group_by, threshold, missing, Bootstrap(bootstrap, seed))
     judge = None
     if perplexity_model is not None:  # torch takes seconds to load

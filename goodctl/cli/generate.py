@@ -50,9 +50,10 @@ def generate(
     Stopped at any moment, the same command goes on and ends with the same bytes. A manifest beside the output says how
     it was made.
     """
-    from goodctl.cli import render_generate, sizes, writing
+    from goodctl.cli import render_generate, writing
     from goodctl.steering.decode import Sampling
     from goodctl.workflows import generate as work
+    from goodctl.workflows import parsing
     from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
     from goodctl.workflows.model_choice import ModelChoice
     from goodctl.workflows.steering_choice import chosen
@@ -60,14 +61,14 @@ def generate(
     console = Output(as_json=json, quiet=quiet)
     steering = chosen(
         method, toxic=toxic, nontoxic=nontoxic, store=store, expert=expert, antiexpert=antiexpert, alpha=alpha,
-        k=k, k_nontoxic=k_nontoxic, temperature=sizes.temperature(temperature), filter_p=filter_p, lam=lam,
+        k=k, k_nontoxic=k_nontoxic, temperature=parsing.temperature(temperature), filter_p=filter_p, lam=lam,
         fidelity=fidelity, preset=preset,
     ).check_effects(writing.given(context))  # fmt: skip
     asked = GenerateChoice(
         prompts,
         out,
         Sampling(num_return_sequences, max_new_tokens, top_p, seed),
-        sizes.count(batch_size, "--batch-size"),
+        parsing.count(batch_size, "--batch-size"),
         num_prompts,
         prompt_field,
         explain,

@@ -8,7 +8,6 @@ import typer
 
 from goodctl.cli import complete
 from goodctl.cli.options import MODEL, OUTPUT
-from goodctl.errors import UsageError
 
 FIGURES = "Figures"
 
@@ -59,20 +58,3 @@ Html = Annotated[
         "--html", help="Report page with plots, one file for any browser.", rich_help_panel=OUTPUT, show_default=False
     ),
 ]
-
-
-def share(text: str, option: str) -> float:
-    """A share as an option gives it: ``1%`` or ``0.01``.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    number, percent, rest = text.strip().partition("%")
-    try:
-        value = float(number)
-    except ValueError:
-        value = float("nan")
-    value = value / 100 if percent else value
-    if rest or not 0 <= value <= 1:
-        raise UsageError(f"{option} {text}: it is no share.", hint="Write a share such as 1% or 0.01.")
-    return value

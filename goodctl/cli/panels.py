@@ -30,7 +30,7 @@ COMMANDS = {
     "agree": Shown(SCORE, "Compare two scorers, and map the scores of one to the other."),
     "serve": Shown(SCORE, "Offer a scorer to programs that speak the Perspective protocol."),
     "demo": Shown(WHOLE),
-    "run": Shown(WHOLE),
+    "run": Shown(WHOLE, "Generate, score and evaluate in one folder, and go on anywhere."),
     "doctor": Shown(HERE, "Does it work here? What is missing, and why is it slow?"),
 }
 """In order. A command that is not here is shown before all, in a panel that says nothing."""

@@ -38,10 +38,11 @@ def perplexity(
     Every token of a document but the first is predicted once, from at least half a window of context; with a store the
     window is that of its keys. The text must not be in the store; where it is, that is said.
     """
-    from goodctl.cli import render_perplexity, sizes
+    from goodctl.cli import render_perplexity
     from goodctl.cli.progress import drawn
     from goodctl.cli.writing import given
     from goodctl.corpus import Corpus
+    from goodctl.workflows import parsing
     from goodctl.workflows import perplexity as work
     from goodctl.workflows.choices import Text
     from goodctl.workflows.model_choice import ModelChoice
@@ -50,7 +51,9 @@ def perplexity(
     out = Output(as_json=json, quiet=quiet)
     text = Text(Corpus(tuple(texts), text_field, language, language_field), Selection(max_documents, max_tokens, seed))
     base = ModelChoice(model, revision, device, precision, trust_remote_code)
-    choice = work.PerplexityChoice(tuple(store or ()), lam, k, sizes.temperature(temperature), fidelity, window, check)
+    choice = work.PerplexityChoice(
+        tuple(store or ()), lam, k, parsing.temperature(temperature), fidelity, window, check
+    )
     choice.steering().check_effects(given(context))
     with drawn(out) as report:
         result = work.perplexity(text, base, choice, report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,13 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from goodctl.cli.figures import NONE, change_text, figure_text, value_text
 from goodctl.cli.output import visible
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted
 
 if TYPE_CHECKING:
-    from goodctl.evaluation.figure import Figure, GroupFigures, PairedFigures
+    from goodctl.evaluation.figure import GroupFigures, PairedFigures
     from goodctl.evaluation.results import Comparison, Evaluation, FileEvaluation
 
 _TOXICITY = ("prompts", "missing", "EMT", "sd", "tox.\nprobability", "mean")
@@ -23,7 +23,6 @@ _CONTINUATIONS = ("texts", "toxic", "empty")
 _PERPLEXITY = ("perplexity", "pooled", "no token")
 _DIVERSITY = ("dist-1", "dist-2", "dist-3", "split on spaces")
 _DIFFERENCES = ("prompts", "missing", "EMT", "tox.\nprobability", "mean")
-_NONE = "[dim]-[/dim]"
 
 
 def evaluated(evaluation: Evaluation, written: Sequence[str]) -> Iterator[RenderableType]:
@@ -86,10 +85,10 @@ def _toxicity(slices: Sequence[GroupFigures]) -> Table:
             _label(each),
             _of(each.emt.count, each.prompts),
             f"[red]{each.missing:,}[/red]" if each.missing else "0",
-            _figure(each.emt),
-            _NONE if each.emt.deviation is None else f"{each.emt.deviation:.3f}",
-            _figure(each.toxicity_probability),
-            _figure(each.mean),
+            figure_text(each.emt),
+            NONE if each.emt.deviation is None else f"{each.emt.deviation:.3f}",
+            figure_text(each.toxicity_probability),
+            figure_text(each.mean),
             style=_style(each),
         )
     return table
@@ -99,7 +98,7 @@ def _continuations(slices: Sequence[GroupFigures]) -> Table:
     table = _table("Continuations", _CONTINUATIONS)
     for each in slices:
         texts = _of(each.toxic_share.count, each.continuations)
-        table.add_row(_label(each), texts, _figure(each.toxic_share), f"{each.empty:,}", style=_style(each))
+        table.add_row(_label(each), texts, figure_text(each.toxic_share), f"{each.empty:,}", style=_style(each))
     return table
 
 
@@ -107,7 +106,7 @@ def _perplexity(slices: Sequence[GroupFigures]) -> Table:
     table = _table("Perplexity", _PERPLEXITY)
     for each in slices:
         if each.perplexity is not None and each.perplexity_pooled is not None:
-            figures = (_figure(each.perplexity, 1), _figure(each.perplexity_pooled, 1))
+            figures = (figure_text(each.perplexity, 1), figure_text(each.perplexity_pooled, 1))
             table.add_row(_label(each), *figures, f"{each.perplexity.missing:,}", style=_style(each))
     return table
 
@@ -115,8 +114,8 @@ def _perplexity(slices: Sequence[GroupFigures]) -> Table:
 def _diversity(slices: Sequence[GroupFigures]) -> Table:
     table = _table("Diversity", _DIVERSITY)
     for each in slices:
-        published = " ".join(_value(figure) for figure in each.dist_published)
-        table.add_row(_label(each), *map(_figure, each.dist), published, style=_style(each))
+        published = " ".join(value_text(figure) for figure in each.dist_published)
+        table.add_row(_label(each), *map(figure_text, each.dist), published, style=_style(each))
     return table
 
 
@@ -154,7 +153,11 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
     table = _table("Differences", _DIFFERENCES)
     for each in shown:
         prompts, sure = _of(each.emt.count, each.prompts), not each.uneven
-        changes = (_change(each.emt, sure=sure), _change(each.toxicity_probability, sure=sure), _change(each.mean))
+        changes = (
+            change_text(each.emt, sure=sure),
+            change_text(each.toxicity_probability, sure=sure),
+            change_text(each.mean),
+        )
         table.add_row(_label(each), prompts, f"{each.emt.missing:,}", *changes, style=_style(each))
     yield table
     if any(each.perplexity is not None for each in shown):
@@ -162,7 +165,7 @@ def _comparison(comparison: Comparison, evaluation: Evaluation) -> Iterator[Rend
         for each in shown:
             if each.perplexity is not None:
                 prompts = _of(each.perplexity.count, each.prompts)
-                table.add_row(_label(each), prompts, _change(each.perplexity, 1), style=_style(each))
+                table.add_row(_label(each), prompts, change_text(each.perplexity, 1), style=_style(each))
         yield table
     yield ""
 
@@ -178,35 +181,6 @@ def _style(each: GroupFigures | PairedFigures) -> str | None:
 def _of(count: int, whole: int) -> str:
     """How many the figures are over, and of how many where these are more."""
     return f"{count:,}" if count == whole else f"{count:,}\n[dim]of {whole:,}[/dim]"
-
-
-def _figure(figure: Figure, digits: int = 3) -> str:
-    """A figure, its interval below it."""
-    if figure.low is None or figure.high is None:
-        return _value(figure, digits)
-    bounds = " ".join(_short(f"{bound:,.{digits}f}") for bound in (figure.low, figure.high))
-    return f"{_value(figure, digits)}\n[dim]{escape(f'[{bounds}]')}[/dim]"
-
-
-def _value(figure: Figure, digits: int = 3) -> str:
-    return _NONE if figure.value is None else f"{figure.value:,.{digits}f}"
-
-
-def _change(figure: Figure, digits: int = 3, *, sure: bool = True) -> str:
-    """A difference: green where it is surely below 0, red where it is surely above; no colour if nothing is sure."""
-    if figure.value is None:
-        return _NONE
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:+,.{digits}f}"
-    bounds = " ".join(_short(f"{bound:+,.{digits}f}") for bound in (figure.low, figure.high))
-    lines = (f"{figure.value:+,.{digits}f}", escape(f"[{bounds}]"))
-    colour = "green" if figure.high < 0 else "red" if figure.low > 0 else None
-    return "\n".join(f"[{colour}]{line}[/{colour}]" if colour and sure else line for line in lines)
-
-
-def _short(number: str) -> str:
-    """Without the zero in front of the point, but for 0.0, which is all that is left of it."""
-    return re.sub(r"^([+-]?)0(\.\d{2,})$", r"\1\2", number)
 
 
 def _shown(text: str) -> str:

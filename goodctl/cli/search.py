@@ -27,6 +27,7 @@ def index(
     """
     from goodctl.cli import render_search, sizes, writing
     from goodctl.workflows import index as work
+    from goodctl.workflows import parsing
     from goodctl.workflows.index_choice import IndexChoice
 
     out = Output(as_json=json, quiet=quiet)
@@ -35,7 +36,7 @@ def index(
         memory_budget_bytes=sizes.budget(memory_budget),
         target_recall=target_recall,
         k=k,
-        temperature=sizes.temperature(temperature),
+        temperature=parsing.temperature(temperature),
         seed=seed,
     )
     with writing.running(out, message, 0) as running:
@@ -64,11 +65,12 @@ def recall(
     """
     from goodctl.cli import render_search, sizes
     from goodctl.cli.progress import drawn
+    from goodctl.workflows import parsing
     from goodctl.workflows import recall as work
 
     out = Output(as_json=json, quiet=quiet)
     choice = work.RecallChoice(
-        k, queries, sizes.temperature(temperature), tuple(fidelity), device, sizes.budget(memory_budget), seed, check
+        k, queries, parsing.temperature(temperature), tuple(fidelity), device, sizes.budget(memory_budget), seed, check
     )
     with drawn(out) as report:
         result = work.recall(stores, choice, report)
@@ -96,15 +98,16 @@ def neighbors(
     What stands before a row's token and is, token by token, how the prompt ends, is marked. A quoted glob searches
     several stores as one.
     """
-    from goodctl.cli import render_search, sizes
+    from goodctl.cli import render_search
     from goodctl.cli.progress import drawn
     from goodctl.workflows import neighbors as work
+    from goodctl.workflows import parsing
     from goodctl.workflows.model_choice import ModelChoice
 
     out = Output(as_json=json, quiet=quiet)
     chosen = ModelChoice(model, revision, device, precision, trust_remote_code)
     with drawn(out) as report:
-        asked = sizes.temperature(temperature)
+        asked = parsing.temperature(temperature)
         result = work.neighbors(
             [store], text, k, chosen, fidelity=fidelity, temperature=asked, check=check, report=report
         )

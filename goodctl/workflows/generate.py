@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from goodctl.workflows.manifest import Halving, Manifest, now, versions
 from goodctl.workflows.model_choice import ModelChoice
 from goodctl.workflows.steering import Loaded, Steering, prepare
 from goodctl.workflows.steering_choice import SteeringChoice
+from goodctl.workflows.threads import same_threads
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,6 @@ def generate(
         return _Job(choice, running, file, prepared.at(found.manifest.settings), found, started).run()
 
 
-@contextlib.contextmanager
-def _same_threads(threads: int) -> Iterator[None]:
-    """As many threads as the run began with, for the same sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass
 class _Job:
     """One run over the rest of the prompts."""
@@ -138,7 +127,7 @@ class _Job:
     def run(self) -> GenerateResult:
         done = self.found.written.prompts
         if done < len(self.file.prompts):
-            with _same_threads(self.manifest.threads):
+            with same_threads(self.manifest.threads):
                 self._continue(done)
         return self._result(done)
 

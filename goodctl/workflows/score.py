@@ -115,12 +115,18 @@ def score(choice: ScoreChoice, running: ScoreRun | None = None) -> ScoreResult:
     running = running or ScoreRun()
     source = PassageFile.find(choice.texts, choice.text_field, choice.language, choice.language_field)
     refuse_foreign(choice, source)
-    calibration = _calibration(choice)
+    calibration = calibration_of(choice)
     with closing(running.open_scorer(choice.scorer, choice.options)) as scorer, alone(Path(choice.out)):
         return _Job(choice, running, source, calibration, scorer, time.monotonic()).run()
 
 
-def _calibration(choice: ScoreChoice) -> Calibration | None:
+def calibration_of(choice: ScoreChoice) -> Calibration | None:
+    """The map that scores go through, if one is asked for.
+
+    Raises:
+        UsageError: It is of an attribute that is not asked for.
+        InputError: The file holds none.
+    """
     if choice.calibration is None:
         return None
     calibration = read_calibration(choice.calibration)

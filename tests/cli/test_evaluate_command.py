@@ -167,12 +167,12 @@ def test_tables_fit_80_columns(folder: Path, tiny: str, monkeypatch: pytest.Monk
 
 
 def test_uneven_files_are_warned_of_and_not_coloured() -> None:
-    from goodctl.cli.render_evaluate import _change
+    from goodctl.cli.figures import change_text
     from goodctl.evaluation.figure import Figure
 
     sure = Figure(-0.24, -0.3, -0.2, None, 100, 0)
-    assert _change(sure).startswith("[green]")
-    assert "[green]" not in _change(sure, sure=False)
+    assert change_text(sure).startswith("[green]")
+    assert "[green]" not in change_text(sure, sure=False)
 
 
 def test_the_warning_stands_beside_the_comparison(folder: Path) -> None:

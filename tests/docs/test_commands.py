@@ -55,8 +55,8 @@ def test_page_works(page: Path, model: Path, tmp_path: Path) -> None:
     # The pieces of a page are one program, as a reader would try them.
     python = "\n".join(block.text for block in found if block.language == "python")
     if python:
-        command_line = [sys.executable, "-c", python.replace(f'"{MODEL}"', repr(str(model)))]
-        check(subprocess.run(command_line, cwd=tmp_path, env=environment, capture_output=True, text=True), 0)
+        script = [sys.executable, "-c", python.replace(f'"{MODEL}"', repr(str(model)))]
+        check(subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True), 0)
 
 
 def test_marks_are_known() -> None:

@@ -1,0 +1,120 @@
+"""What a whole run finds where its folder is to be: nothing, its own beginning, or a run with other settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from goodctl.errors import DamagedError, ExistsError, InputError
+from goodctl.models.device import choose_device
+from goodctl.workflows.lines import prepare_folder
+from goodctl.workflows.run_checks import Checking, check_steps, pinned
+from goodctl.workflows.run_folder import RunFolder
+from goodctl.workflows.run_manifest import RunManifest
+from goodctl.workflows.run_settings import BASE, EVALUATION, SCORING, STORES, RunSettings, table_of
+
+GENERATE, SCORE, EVALUATE = "generate", "score", "evaluate"
+_OF_FIGURES = {"with_base", "page"}
+"""Settings of the run as a whole that change no text and no score of a side."""
+
+
+def begun(
+    settings: RunSettings,
+    folder: RunFolder,
+    checking: Checking,
+    *,
+    overwrite: bool = False,
+    repeated: RunManifest | None = None,
+) -> RunManifest:
+    """The manifest of the run that is gone on with, or of a new one, which is written.
+
+    Args:
+        settings: That were asked for.
+        folder: Of the run.
+        checking: How it is checked what the steps of a new run need.
+        overwrite: Whether a run with other settings may be taken over.
+        repeated: The run that a new one repeats.
+
+    Raises:
+        ExistsError: There is one with other settings.
+        DamagedError: There is one that cannot be read, and may not be overwritten.
+        GoodctlError: A step of a new run would not work.
+    """
+    if not folder.manifest.exists():
+        return _written(_fresh(settings, folder, checking, repeated), folder)
+    try:
+        earlier = RunManifest.read(folder.manifest)
+    except DamagedError:
+        if not overwrite:
+            raise
+        return _written(replace(_fresh(settings, folder, checking, repeated), retaken=True), folder)
+    different = earlier.differences(settings)
+    if not different and not (overwrite and earlier.finished_at):
+        return earlier
+    if not overwrite:
+        raise ExistsError(
+            f"{folder.path} was made with other settings: {'; '.join(different.values())}.",
+            hint="Choose another --out, or make anew what they concern: --overwrite",
+        )
+    anew = _concerned(different)
+    fresh = replace(
+        _fresh(settings, folder, checking, repeated),
+        retaken=True,
+        done=tuple(step for step in earlier.done if step.split()[0] not in anew),
+    )
+    if GENERATE not in anew:  # what was generated stays what it is, and from the stores' versions of then
+        fresh = replace(
+            fresh,
+            settings=replace(fresh.settings, **_stores(earlier.settings)),
+            asked=earlier.asked,
+            threads=earlier.threads,
+            batch_size=earlier.batch_size,
+        )
+    return _written(fresh, folder)
+
+
+def _written(manifest: RunManifest, folder: RunFolder) -> RunManifest:
+    prepare_folder(folder.manifest)
+    manifest.write(folder.manifest)
+    return manifest
+
+
+def _stores(settings: RunSettings) -> dict[str, Any]:
+    return {side: getattr(settings, side) for side in STORES}
+
+
+def _concerned(names: Iterable[str]) -> set[str]:
+    """Kinds of steps that other settings concern; all where none differ, since then everything is asked for anew."""
+    names = list(names)
+    kinds = {EVALUATE}
+    for name in names:
+        if table_of(name) == SCORING:
+            kinds.add(SCORE)
+        elif table_of(name) != EVALUATION and name not in _OF_FIGURES:
+            kinds |= {GENERATE, SCORE}
+    return kinds if names else {GENERATE, SCORE, EVALUATE}
+
+
+def _fresh(settings: RunSettings, folder: RunFolder, checking: Checking, repeated: RunManifest | None) -> RunManifest:
+    keeping = pinned(settings)
+    prompts = check_steps(settings, folder, checking)
+    is_same_file = repeated is not None and repeated.settings.prompts == settings.prompts
+    if repeated is not None and is_same_file and prompts.sha256 != repeated.prompts["sha256"]:
+        raise InputError(
+            f"{prompts.name} is not the file that the run began with: it has changed since.",
+            hint="Bring the old file back, or begin a new run with the new one.",
+        )
+    choice = settings.generation(BASE, str(folder.generated(BASE)), overwrite=False)
+    default = choice.default_batch_size(choose_device(settings.device).type)
+    return RunManifest(
+        settings=keeping,
+        asked=_stores(settings),
+        prompts={"file": prompts.name, "sha256": prompts.sha256, "count": len(prompts.prompts)},
+        threads=repeated.threads if repeated else torch.get_num_threads(),
+        batch_size=settings.batch_size or (repeated.batch_size if repeated else default),
+        folder=os.getcwd(),  # noqa: PTH109 - as the user sees it
+    )
