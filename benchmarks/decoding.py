@@ -22,9 +22,9 @@ from measuring import Claim, alternate, parser, report
 
 from goodctl.corpus.prompts import read_prompts
 from goodctl.index.exact import search
+from goodctl.index.fidelities import EXACT, FAST, HIGH
 from goodctl.index.measure import recall, total_variation
 from goodctl.index.neighbors import Found
-from goodctl.index.plan import EXACT, FAST, HIGH
 from goodctl.steering.decode import Batch, Decoder, Sampling
 from goodctl.steering.methods import Base, Method
 from goodctl.workflows.model_choice import ModelChoice

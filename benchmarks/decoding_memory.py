@@ -17,7 +17,8 @@ from pathlib import Path
 from measuring import Claim, parser, report
 
 from goodctl.datastore.store import Datastore
-from goodctl.index.plan import HIGH, searched_bytes
+from goodctl.index.fidelities import HIGH
+from goodctl.index.plan import searched_bytes
 from goodctl.index.search import Searcher
 
 MIB = 2**20

@@ -20,8 +20,8 @@ from index_stores import added, copied, queries_for
 from measuring import Claim, alternate, parser, report
 
 from goodctl.datastore.store import Datastore
+from goodctl.index.fidelities import EXACT
 from goodctl.index.measure import Queries
-from goodctl.index.plan import EXACT
 from goodctl.index.search import Searcher
 from goodctl.index.tune import Truth
 from goodctl.workflows.index import index

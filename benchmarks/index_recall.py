@@ -19,7 +19,8 @@ from index_stores import copied, queries_for
 from measuring import Claim, alternate, parser, report
 
 from goodctl.datastore.store import Datastore
-from goodctl.index.plan import EXACT, FAST, HIGH, searched_bytes
+from goodctl.index.fidelities import EXACT, FAST, HIGH
+from goodctl.index.plan import searched_bytes
 from goodctl.index.search import Searcher
 from goodctl.index.tune import Truth
 from goodctl.workflows.index import index

@@ -20,8 +20,9 @@ from measuring import Claim, parser, report
 
 from goodctl.corpus import Corpus, Document
 from goodctl.index.calibrate import distances_of, spread_at
-from goodctl.index.plan import EXACT
-from goodctl.steering.methods import KNN_LM, KnnLm
+from goodctl.index.fidelities import EXACT
+from goodctl.steering.methods import KnnLm
+from goodctl.steering.names import KNN_LM
 from goodctl.workflows.blocks import Position, blocks
 from goodctl.workflows.likelihoods import Figures, Likelihoods
 from goodctl.workflows.model_choice import ModelChoice

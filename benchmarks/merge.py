@@ -26,7 +26,7 @@ from typing import Any
 from measuring import Claim, parser, report
 from stores import random_rows, write
 
-from goodctl.workflows.joining import AUTO
+from goodctl.index.codec_choices import AUTO
 from goodctl.workflows.merge import MergeChoice, merge
 
 CP, MERGE, CHECKED = "cp -r", "merge", "merge --check"

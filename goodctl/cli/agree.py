@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
 
@@ -18,7 +19,12 @@ First = Annotated[
 Second = Annotated[
     str, typer.Argument(metavar="FILE_B", help="The same texts, scored by another scorer.", show_default=False)
 ]
-Attribute = Annotated[str, typer.Option("--attribute", help="Whose scores are compared.", rich_help_panel=o.TEXT)]
+Attribute = Annotated[
+    str,
+    typer.Option(
+        "--attribute", help="Whose scores are compared.", rich_help_panel=o.TEXT, autocompletion=complete.attribute
+    ),
+]
 Threshold = Annotated[float, typer.Option("--threshold", help="Texts above it count as toxic.", rich_help_panel=o.TEXT)]
 ScoredField = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
@@ -82,4 +88,4 @@ def agree(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``goodctl``."""
-    app.command(epilog="Example: goodctl agree local.jsonl perspective.jsonl --fit map.json")(agree)
+    app.command(epilog="Example: goodctl agree local.scored.jsonl perspective.scored.jsonl --fit map.json")(agree)

@@ -11,13 +11,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from goodctl import __version__
-from goodctl.cli import agree, datastore, demo, evaluate, generate, perplexity, run, score, serve
+from goodctl.cli import agree, datastore, demo, doctor, evaluate, generate, perplexity, run, score, serve
+from goodctl.cli.bash_words import whole_words
 from goodctl.cli.output import Output
+from goodctl.cli.panels import Grouped
 from goodctl.errors import GoodctlError
 
 app = typer.Typer(
     name="goodctl",
+    cls=Grouped,
     help="Datastores of hidden states that steer causal language models while they decode.",
+    epilog="Example: goodctl doctor --offline",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # they may hold keys and texts
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,6 +35,7 @@ agree.register(app)
 run.register(app)
 demo.register(app)
 serve.register(app)
+doctor.register(app)
 
 
 def _version(asked: bool) -> None:
@@ -51,7 +56,8 @@ def root(
 def main() -> None:
     """Run the command line: known errors end with their message, hint and exit code, others with their traceback."""
     try:
-        app()
+        with whole_words():
+            app()
     except SystemExit as ended:
         _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
     except GoodctlError as error:

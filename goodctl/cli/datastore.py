@@ -10,13 +10,14 @@ from goodctl.cli.output import Output
 
 app = typer.Typer(
     help="Build datastores from text, add to them, look inside, search them, keep them for years.",
+    epilog="Example: goodctl datastore inspect nontoxic",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.command(
-    epilog="Example: goodctl datastore build nontoxic texts.jsonl --model gemma3-270m --language en --label nontoxic"
+    epilog="Example: goodctl datastore build nontoxic english.txt --model gemma3-270m --language en --label nontoxic"
 )
 def build(
     store: o.Store,

@@ -54,6 +54,4 @@ def evaluate(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``goodctl``."""
-    app.command(epilog="Example: goodctl evaluate base.jsonl steered.jsonl --group-by lang --html report.html")(
-        evaluate
-    )
+    app.command(epilog="Example: goodctl evaluate base.scored.jsonl steered.scored.jsonl --html report.html")(evaluate)

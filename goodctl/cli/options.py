@@ -6,6 +6,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
+
 MODEL = "Model"
 TEXT = "Text"
 RUN = "Run"
@@ -37,7 +39,7 @@ Texts = Annotated[
     list[str],
     typer.Argument(
         metavar="TEXT",
-        help="Files (JSON, JSONL, CSV, TSV, TXT, Parquet, also .gz and .zst), folders, globs, or hf://OWNER/NAME:SPLIT.",
+        help="Files (JSONL, JSON, CSV, TSV, TXT, Parquet; .gz, .zst), folders, globs, hf://OWNER/NAME:SPLIT.",
         show_default=False,
     ),
 ]
@@ -49,6 +51,7 @@ Model = Annotated[
         help="Hub id, local folder, .gguf file, or the alias gemma3-270m (from the extra 'demo').",
         rich_help_panel=MODEL,
         show_default=False,
+        autocompletion=complete.models,
     ),
 ]
 StoreModel = Annotated[
@@ -59,19 +62,26 @@ StoreModel = Annotated[
         help="Where the store's own model is now, if it has moved.",
         rich_help_panel=MODEL,
         show_default=False,
+        autocompletion=complete.models,
     ),
 ]
 Revision = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--revision", help="Branch, tag or commit of a hub id.", rich_help_panel=MODEL, show_default=False),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL, autocompletion=complete.devices
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
         "--precision",
         help="auto, bf16, fp32 or fp16; auto is bf16 where the hardware computes it natively.",
         rich_help_panel=MODEL,
+        autocompletion=complete.precisions,
     ),
 ]
 TrustRemoteCode = Annotated[
@@ -87,11 +97,18 @@ KeyLayer = Annotated[
         help="The last layer's state that is the key: ffn-input (default), ffn-output, layer-output, last-hidden.",
         rich_help_panel=MODEL,
         show_default=False,
+        autocompletion=complete.key_layers,
     ),
 ]
 KeyDtype = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--key-dtype", help="float16 (default) or float32.", rich_help_panel=MODEL, show_default=False),
+    typer.Option(
+        "--key-dtype",
+        help="float16 (default) or float32.",
+        rich_help_panel=MODEL,
+        show_default=False,
+        autocompletion=complete.key_dtypes,
+    ),
 ]
 Window = Annotated[
     Optional[int],  # noqa: UP045
@@ -160,6 +177,7 @@ Index = Annotated[
         "--index",
         help="auto, exact, ivf-sq8, ivf-pq, or a faiss factory string; auto is exact for few rows.",
         rich_help_panel=SEARCH,
+        autocompletion=complete.kinds,
     ),
 ]
 Codec = Annotated[
@@ -168,6 +186,7 @@ Codec = Annotated[
         "--codec",
         help="auto reuses the codec that fits the new rows, else trains one on them; reuse; new.",
         rich_help_panel=SEARCH,
+        autocompletion=complete.codecs,
     ),
 ]
 MemoryBudget = Annotated[
@@ -207,11 +226,17 @@ Fidelity = Annotated[
         "--fidelity",
         help="exact compares all keys; high is tuned to a mean total variation of 0.02 from it, fast to 0.06.",
         rich_help_panel=SEARCH,
+        autocompletion=complete.fidelities,
     ),
 ]
 Fidelities = Annotated[
     list[str],
-    typer.Option("--fidelity", help="Which are compared with exact search: high, fast.", rich_help_panel=SEARCH),
+    typer.Option(
+        "--fidelity",
+        help="Which are compared with exact search: high, fast.",
+        rich_help_panel=SEARCH,
+        autocompletion=complete.tuned_fidelities,
+    ),
 ]
 Queries = Annotated[
     int, typer.Option("--queries", help="Rows that are asked for, spread over the segments.", rich_help_panel=SEARCH)

@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli.options import MODEL, OUTPUT
 
 FIGURES = "Figures"
@@ -44,6 +45,7 @@ PerplexityModel = Annotated[
         help="Measures the perplexity of continuations; best larger than the model that wrote them.",
         rich_help_panel=MODEL,
         show_default=False,
+        autocompletion=complete.models,
     ),
 ]
 Csv = Annotated[

@@ -6,6 +6,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
+
 STEERING = "Steering"
 SAMPLING = "Sampling"
 RUN = "Run"
@@ -29,23 +31,24 @@ BaseModel = Annotated[
         help="Hub id, folder, .gguf file or alias; by default the one that the store was made with.",
         rich_help_panel="Model",
         show_default=False,
+        autocompletion=complete.models,
     ),
 ]
 Method = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--method",
-        help="base, datastores, knn-lm, knn-lm-discourage, dexperts; by default what the named stores or models "
-        "are for.",
+        help="base, datastores, knn-lm, knn-lm-discourage, dexperts; by default what is named decides.",
         rich_help_panel=STEERING,
         show_default=False,
+        autocompletion=complete.methods,
     ),
 ]
 Toxic = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
         "--toxic",
-        help="Store to steer away from, STORE[@REF] or a quoted glob; several are searched as one.",
+        help="Store to steer away from, STORE, STORE@REF or a quoted glob; several are searched as one.",
         rich_help_panel=STEERING,
         show_default=False,
     ),
@@ -60,16 +63,31 @@ KnnStore = Annotated[
 ]
 Expert = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--expert", help="Model to steer towards.", rich_help_panel=STEERING, show_default=False),
+    typer.Option(
+        "--expert",
+        help="Model to steer towards.",
+        rich_help_panel=STEERING,
+        show_default=False,
+        autocompletion=complete.models,
+    ),
 ]
 Antiexpert = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--antiexpert", help="Model to steer away from.", rich_help_panel=STEERING, show_default=False),
+    typer.Option(
+        "--antiexpert",
+        help="Model to steer away from.",
+        rich_help_panel=STEERING,
+        show_default=False,
+        autocompletion=complete.models,
+    ),
 ]
 Alpha = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option(
-        "--alpha", help="Strength of the ensemble. [default: 1.0]", rich_help_panel=STEERING, show_default=False
+        "--alpha",
+        help="Strength of the ensemble; by default 1, or the preset's.",
+        rich_help_panel=STEERING,
+        show_default=False,
     ),
 ]
 Lam = Annotated[float, typer.Option("--lam", help="Share of the neighbours in a kNN-LM.", rich_help_panel=STEERING)]
@@ -95,9 +113,10 @@ Preset = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--preset",
-        help="published: alpha 2, temperature 100 (English stores) or 200, k 1024, p 0.9; other options go before it.",
+        help="published: alpha 2, temperature 100 (English stores) or 200; other options go before it.",
         rich_help_panel=STEERING,
         show_default=False,
+        autocompletion=complete.presets,
     ),
 ]
 TopP = Annotated[float, typer.Option("--top-p", help="Nucleus that is sampled from.", rich_help_panel=SAMPLING)]

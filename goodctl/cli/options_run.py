@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli import options_score as s
 from goodctl.errors import InputError, UsageError
 
@@ -71,6 +72,7 @@ Scorer = Annotated[
         help="perspective, hf:MODEL, profanity, route:FILE, or the name of an installed plug-in.",
         rich_help_panel=s.SCORER,
         show_default=False,
+        autocompletion=complete.scorers,
     ),
 ]
 WithBase = Annotated[

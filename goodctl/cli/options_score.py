@@ -6,6 +6,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
+
 SCORER = "Scorer"
 TEXT = "Text"
 RUN = "Run"
@@ -26,13 +28,20 @@ Scorer = Annotated[
         help="perspective, hf:MODEL, profanity, route:FILE, or the name of an installed plug-in.",
         rich_help_panel=SCORER,
         show_default=False,
+        autocompletion=complete.scorers,
     ),
 ]
 Out = Annotated[
     str, typer.Option("--out", "-o", help="Output file, JSON Lines.", rich_help_panel=RUN, show_default=False)
 ]
 Attributes = Annotated[
-    str, typer.Option("--attributes", help="What is scored, with commas, in any case.", rich_help_panel=SCORER)
+    str,
+    typer.Option(
+        "--attributes",
+        help="What is scored, with commas, in any case.",
+        rich_help_panel=SCORER,
+        autocompletion=complete.attributes,
+    ),
 ]
 Rate = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it
@@ -47,7 +56,12 @@ BaseUrl = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--base-url", help="Another address of a service.", rich_help_panel=SCORER, show_default=False),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=SCORER)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=SCORER, autocompletion=complete.devices
+    ),
+]
 BatchTokens = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(
@@ -114,6 +128,7 @@ Emit = Annotated[
         help="perspective: also write each answer in Perspective's form, OUT.perspective.jsonl.",
         rich_help_panel=RUN,
         show_default=False,
+        autocompletion=complete.emitted,
     ),
 ]
 Overwrite = Annotated[

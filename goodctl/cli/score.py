@@ -62,6 +62,6 @@ def score(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``goodctl``."""
-    app.command(epilog="Example: goodctl score steered.jsonl --scorer profanity --language en --out scored.jsonl")(
-        score
-    )
+    app.command(
+        epilog="Example: goodctl score steered.jsonl --scorer profanity --language en --out steered.scored.jsonl"
+    )(score)

@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
 
@@ -13,7 +14,7 @@ Merged = Annotated[
     list[str],
     typer.Argument(
         metavar="[OUT] STORE[@REF]...",
-        help="The new datastore and those to merge; with --into only those. Quoted globs are taken in sorted order.",
+        help="The new datastore and those to merge, or quoted globs; with --into only those to merge.",
         show_default=False,
     ),
 ]
@@ -30,9 +31,9 @@ MergedCodec = Annotated[
     str,
     typer.Option(
         "--codec",
-        help="auto encodes a segment anew where the first codecs fit it, and takes its own codec along where not; "
-        "keep takes every codec along; reuse always encodes anew.",
+        help="auto: anew where a first codec fits, else its own is kept; keep: its own; reuse: always anew.",
         rich_help_panel=o.SEARCH,
+        autocompletion=complete.merged_codecs,
     ),
 ]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Folder for the shards.", show_default=False)]
@@ -42,7 +43,12 @@ Shards = Annotated[
 ]
 By = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--by", help="Or one for each language, label or source.", show_default=False),
+    typer.Option(
+        "--by",
+        help="Or one for each language, label or source.",
+        show_default=False,
+        autocompletion=complete.properties,
+    ),
 ]
 Languages = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -180,7 +186,7 @@ def compact(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``goodctl datastore``."""
-    app.command(epilog="Example: goodctl datastore merge all english french german@v2")(merge)
+    app.command(epilog="Example: goodctl datastore merge both nontoxic toxic@~1")(merge)
     app.command(epilog="Example: goodctl datastore shard nontoxic shards --by language")(shard)
-    app.command(epilog="Example: goodctl datastore remove nontoxic --source forum.jsonl")(remove)
+    app.command(epilog="Example: goodctl datastore remove nontoxic --source french.csv")(remove)
     app.command(epilog="Example: goodctl datastore compact nontoxic")(compact)

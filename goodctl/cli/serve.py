@@ -6,11 +6,17 @@ from typing import Annotated, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli import options as o
 from goodctl.cli import options_score as s
 from goodctl.cli.output import Output
 
-app = typer.Typer(help="Offer a scorer to other programs.", no_args_is_help=True)
+app = typer.Typer(
+    help="Offer a scorer to other programs.",
+    epilog="Example: goodctl serve perspective --scorer profanity",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 SERVER = "Server"
 SCORER = "Scorer"
@@ -22,6 +28,7 @@ Attributes = Annotated[
         help="What may be asked for, with commas; by default all that a classifier has, TOXICITY of other scorers.",
         rich_help_panel=SCORER,
         show_default=False,
+        autocompletion=complete.attributes,
     ),
 ]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.", rich_help_panel=SERVER)]

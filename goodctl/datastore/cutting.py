@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.format import DOCUMENT_SOURCES, OFFSETS
+from goodctl.datastore.properties import BY
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.takes import Take
 from goodctl.errors import DamagedError, UsageError
 
-BY = ("language", "label", "source")
 UNLABELLED = "unlabelled"
 
 

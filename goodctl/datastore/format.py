@@ -24,7 +24,6 @@ DOCUMENT_SOURCES = "document_sources"
 DOCUMENT_LINES = "document_lines"
 ARRAYS = (KEYS, VALUES, OFFSETS, DOCUMENT_SOURCES, DOCUMENT_LINES)
 
-KEY_DTYPES = ("float16", "float32")
 VALUE_DTYPE = np.dtype("<i4")
 OFFSET_DTYPE = np.dtype("<i8")
 SOURCE_DTYPE = np.dtype("<i4")

@@ -9,11 +9,7 @@ from goodctl.datastore.codes import CodecInfo
 from goodctl.datastore.description import SegmentCodes
 from goodctl.errors import UsageError
 from goodctl.index.codec import Errors
-
-AUTO = "auto"
-REUSE = "reuse"
-NEW = "new"
-CODEC_CHOICES = (AUTO, REUSE, NEW)
+from goodctl.index.codec_choices import CODEC_CHOICES, NEW, REUSE
 
 MOST_DRIFT = 1.5
 """How many times its own error a codec may have on new rows. English codecs have 2.2 to 2.8 times theirs on

@@ -11,13 +11,10 @@ import torch
 
 from goodctl.datastore.codes import CodecInfo
 from goodctl.errors import UsageError
+from goodctl.index.fidelities import EXACT, FIDELITIES, HIGH
 from goodctl.index.kinds import ROW_BYTES, VALUE_BYTES
 from goodctl.index.segment import Segment
 
-EXACT = "exact"
-HIGH = "high"
-FAST = "fast"
-FIDELITIES = (EXACT, HIGH, FAST)
 MOST_RERANK = 16
 CUDA_SHARE = 0.25
 """Of a GPU's memory that the keys of one side may take: two sides, and beside them the model.

@@ -18,9 +18,10 @@ from goodctl.errors import DamagedError, IncompatibleError, InputError, UsageErr
 from goodctl.index import exact
 from goodctl.index.codec import Codec
 from goodctl.index.exact import Place
+from goodctl.index.fidelities import HIGH
 from goodctl.index.library import library
 from goodctl.index.neighbors import NOTHING, Found, Neighbors, merged
-from goodctl.index.plan import HIGH, Settings, check_budget, check_fidelity, settings_of, uses_codes
+from goodctl.index.plan import Settings, check_budget, check_fidelity, settings_of, uses_codes
 from goodctl.index.rerank import reranked
 from goodctl.index.segment import Segment, first_rows, segments_of
 from goodctl.index.stack import Stack

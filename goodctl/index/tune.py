@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 
 from goodctl.index import exact
+from goodctl.index.fidelities import FAST, HIGH
 from goodctl.index.measure import Queries, recall, spread, total_variation
 from goodctl.index.neighbors import Found
-from goodctl.index.plan import FAST, HIGH, Settings
+from goodctl.index.plan import Settings
 from goodctl.index.search import Searcher
 
 TARGET_TV = {HIGH: 0.02, FAST: 0.06}

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from goodctl.errors import IncompatibleError, UsageError
+from goodctl.models.names import DEVICE_TYPES, PRECISIONS
 
-PRECISIONS = ("auto", "bf16", "fp32", "fp16")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
 
 
@@ -29,7 +29,7 @@ def choose_device(device: str = "auto") -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise UsageError(f"There is no device {device!r}.", hint="Use auto, cpu, cuda, cuda:1 or mps.") from error
-    if chosen.type not in {"cpu", "cuda", "mps"}:
+    if chosen.type not in DEVICE_TYPES:
         raise UsageError(f"goodctl does not run on {device!r}.", hint="Use auto, cpu, cuda, cuda:1 or mps.")
     count = torch.cuda.device_count() if cuda else 0
     if chosen.type == "cuda" and (chosen.index or 0) >= count:

@@ -13,9 +13,8 @@ import numpy.typing as npt
 from scipy.special import expit, softmax
 
 from goodctl.errors import InputError, NotFoundError
+from goodctl.scoring.known_classifiers import ACTIVATIONS, NUMBER, SIGMOID, SOFTMAX
 
-SIGMOID, SOFTMAX, NUMBER = "sigmoid", "softmax", "none"
-ACTIVATIONS = (SIGMOID, SOFTMAX, NUMBER)
 OVERSHOOT = 0.1
 """How far beyond its range a regression's number may lie, as a share of the range; it is then cut to the range."""
 

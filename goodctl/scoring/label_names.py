@@ -9,50 +9,12 @@ import re
 from collections.abc import Sequence
 
 from goodctl.errors import UsageError
-from goodctl.scoring.label_map import NUMBER, SIGMOID, SOFTMAX, LabelMap, example
+from goodctl.scoring.known_classifiers import ATTRIBUTES, KNOWN, NUMBER, SIGMOID, SOFTMAX
+from goodctl.scoring.label_map import LabelMap, example
 from goodctl.scoring.protocol import TOXICITY
 
-# The names of the Jigsaw data sets and of those who train on them, to the attributes that Perspective has.
-_ATTRIBUTES = {
-    "toxic": TOXICITY,
-    "toxicity": TOXICITY,
-    "severe_toxic": "severe_toxicity",
-    "severe_toxicity": "severe_toxicity",
-    "very_toxic": "severe_toxicity",
-    "identity_hate": "identity_attack",
-    "identity_attack": "identity_attack",
-    "insult": "insult",
-    "threat": "threat",
-    "obscene": "obscene",
-    "profanity": "profanity",
-    "sexual_explicit": "sexually_explicit",
-    "sexually_explicit": "sexually_explicit",
-}
 _NONTOXIC = {"nontoxic", "non_toxic", "not_toxic"}
 _HARMLESS = _NONTOXIC | {"neutral", "normal", "clean", "none"}
-
-_TEXTDETOX: dict[str, tuple[str, ...]] = {TOXICITY: ("toxic", "LABEL_1")}
-_TEXTDETOX_9 = ("am", "ar", "de", "en", "es", "hi", "ru", "uk", "zh", "zh-Hans", "zh-Hant")
-_TEXTDETOX_15 = (*_TEXTDETOX_9, "fr", "he", "hi-Latn", "it", "ja", "tt")
-
-# Languages of the three of unitary: README of github.com/unitaryai/detoxify ("Quick prediction", "Labels"); their
-# labels are those of the README, read by name from the model's own configuration.
-# Languages of the first of textdetox: its model card on the hub; of the two others: the languages of their training
-# data, textdetox/multilingual_toxicity_dataset in its edition of 2025. All three are trained on two classes, of which
-# the second, named "toxic" or left without a name, is the toxic one.
-_PRESETS: dict[str, tuple[str, dict[str, tuple[str, ...]] | None, tuple[str, ...]]] = {
-    "unitary/toxic-bert": (SIGMOID, None, ("en",)),
-    "unitary/unbiased-toxic-roberta": (SIGMOID, None, ("en",)),
-    "unitary/multilingual-toxic-xlm-roberta": (SIGMOID, None, ("en", "es", "fr", "it", "pt", "ru", "tr")),
-    "textdetox/xlmr-large-toxicity-classifier": (SOFTMAX, _TEXTDETOX, _TEXTDETOX_9),
-    "textdetox/xlmr-large-toxicity-classifier-v2": (SOFTMAX, _TEXTDETOX, _TEXTDETOX_15),
-    "textdetox/twitter-xlmr-toxicity-classifier": (SOFTMAX, _TEXTDETOX, _TEXTDETOX_15),
-}
-
-
-def presets() -> dict[str, tuple[str, ...]]:
-    """The hub ids of the classifiers that are known, with the languages that each covers."""
-    return {model: languages for model, (_, _, languages) in _PRESETS.items()}
 
 
 def known_map(model: str, labels: Sequence[str], problem_type: str | None) -> LabelMap:
@@ -66,9 +28,9 @@ def known_map(model: str, labels: Sequence[str], problem_type: str | None) -> La
     Raises:
         UsageError: The labels leave a doubt; names them, and shows a label map to write.
     """
-    if model not in _PRESETS:
+    if model not in KNOWN:
         return evident_map(model, labels, problem_type)
-    activation, candidates, languages = _PRESETS[model]
+    activation, candidates, languages = KNOWN[model]
     if candidates is None:
         found = _by_name(labels)
     else:
@@ -90,7 +52,7 @@ def evident_map(model: str, labels: Sequence[str], problem_type: str | None) -> 
     names = [_plain(label) for label in labels]
     harmless = [name in _HARMLESS for name in names]
     if problem_type == "regression":
-        if len(labels) == 1 and _ATTRIBUTES.get(names[0]) == TOXICITY:
+        if len(labels) == 1 and ATTRIBUTES.get(names[0]) == TOXICITY:
             return LabelMap(NUMBER, {TOXICITY: tuple(labels)})
         raise _doubt(model, labels, "of a regression do not say what its numbers mean")
     shares = len(labels) > 1 and (problem_type == "single_label_classification" or any(harmless))
@@ -99,9 +61,9 @@ def evident_map(model: str, labels: Sequence[str], problem_type: str | None) -> 
         if TOXICITY not in found:
             raise _doubt(model, labels, "name no toxicity")
         return LabelMap(SIGMOID, found)
-    harmful = [name in _ATTRIBUTES for name in names]
+    harmful = [name in ATTRIBUTES for name in names]
     understood = all(one or other for one, other in zip(harmless, harmful, strict=True))
-    speaks = any(name in _NONTOXIC or _ATTRIBUTES.get(name) == TOXICITY for name in names)
+    speaks = any(name in _NONTOXIC or ATTRIBUTES.get(name) == TOXICITY for name in names)
     if not understood or not speaks or not any(harmless) or not any(harmful):
         raise _doubt(model, labels, "do not say which of them are toxic")
     return LabelMap(SOFTMAX, {TOXICITY: tuple(label for label, good in zip(labels, harmless, strict=True) if not good)})
@@ -110,7 +72,7 @@ def evident_map(model: str, labels: Sequence[str], problem_type: str | None) -> 
 def _by_name(labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for label in labels:
-        name = _ATTRIBUTES.get(_plain(label))
+        name = ATTRIBUTES.get(_plain(label))
         if name is not None:
             found[name] = (*found.get(name, ()), label)
     return found

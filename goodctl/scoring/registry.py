@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -20,6 +21,36 @@ _BUILT_IN = {
     "route": "goodctl.scoring.route:open_scorer",
 }
 _ARGUMENTS = {"hf": "MODEL", "route": "FILE"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A scorer that can be asked for.
+
+    Attributes:
+        name: Before the colon.
+        form: As it is written: ``profanity``, ``hf:MODEL``.
+        target: ``module:open_scorer``.
+        package: The package that offers it; None for those of goodctl.
+        hidden: Whether another scorer of the same name goes before it.
+    """
+
+    name: str
+    form: str
+    target: str
+    package: str | None = None
+    hidden: bool = False
+
+
+def listed_scorers() -> tuple[Listed, ...]:
+    """All scorers, those of goodctl first, without importing any of them."""
+    found = [Listed(name, _form(name), target) for name, target in _BUILT_IN.items()]
+    taken = set(_BUILT_IN)
+    for point in _offered():
+        package = point.dist.name if point.dist is not None else "?"
+        found.append(Listed(point.name, point.name, point.value, package, point.name in taken))
+        taken.add(point.name)
+    return tuple(found)
 
 
 def scorer_names() -> tuple[str, ...]:
@@ -39,8 +70,7 @@ def open_scorer(name: str, options: ScorerOptions) -> Scorer:
     opened = _find(kind)
     wanted = _ARGUMENTS.get(kind)
     if kind in _BUILT_IN and bool(wanted) != bool(argument):
-        form = f"{kind}:{wanted}" if wanted else kind
-        raise UsageError(f"{name!r} is no scorer.", hint=f"Write it as: --scorer {form}")
+        raise UsageError(f"{name!r} is no scorer.", hint=f"Write it as: --scorer {_form(kind)}")
     del colon
     scorer: Scorer = opened(argument, options)
     return scorer
@@ -56,8 +86,12 @@ def _find(kind: str) -> Any:
             return point.load()
     names = scorer_names()
     near = difflib.get_close_matches(kind, names, n=3, cutoff=0.5)
-    listed = ", ".join(f"{known}:{_ARGUMENTS[known]}" if known in _ARGUMENTS else known for known in near or names)
+    listed = ", ".join(_form(known) for known in near or names)
     raise UsageError(f"There is no scorer {kind!r}.", hint=f"{'Did you mean' if near else 'There are'}: {listed}")
+
+
+def _form(name: str) -> str:
+    return f"{name}:{_ARGUMENTS[name]}" if name in _ARGUMENTS else name
 
 
 def _offered() -> tuple[EntryPoint, ...]:

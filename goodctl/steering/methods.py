@@ -16,9 +16,6 @@ from goodctl.steering.neighborhood import Neighborhood
 from goodctl.steering.nucleus import Nucleus, accurate, check_share, nucleus
 from goodctl.steering.search import Found, Side, as_tensors
 
-BASE, DATASTORES, KNN_LM, DISCOURAGE, DEXPERTS = "base", "datastores", "knn-lm", "knn-lm-discourage", "dexperts"
-METHODS = (BASE, DATASTORES, KNN_LM, DISCOURAGE, DEXPERTS)
-
 
 @dataclass(frozen=True)
 class Inputs:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from goodctl import __version__
 from goodctl.corpus import Scan
 from goodctl.datastore.change import new_place, refuse_existing, writable
-from goodctl.datastore.format import KEY_DTYPES, Header
+from goodctl.datastore.format import Header
+from goodctl.datastore.properties import KEY_DTYPES
 from goodctl.datastore.reference import CHECKPOINT_PREFIX
 from goodctl.datastore.repository import Repository, is_store, writer_lock
 from goodctl.datastore.store import Datastore

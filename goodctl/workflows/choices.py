@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from goodctl.corpus import Corpus
-from goodctl.datastore.format import KEY_DTYPES, Header
+from goodctl.datastore.format import Header
+from goodctl.datastore.properties import KEY_DTYPES
 from goodctl.errors import IncompatibleError, UsageError
 from goodctl.interruption import Interruption
 from goodctl.models.key_layer import KEY_LAYERS

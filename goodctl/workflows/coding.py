@@ -24,7 +24,8 @@ from goodctl.datastore.store import Datastore
 from goodctl.errors import Interrupted, UsageError
 from goodctl.index.advise import EXACT_ROWS, Advice, advise
 from goodctl.index.codec import Codec, lists_of, train
-from goodctl.index.growth import AUTO, Fit, decide
+from goodctl.index.codec_choices import AUTO
+from goodctl.index.growth import Fit, decide
 from goodctl.index.kinds import (
     EXACT,
     FACTORY,

@@ -20,8 +20,8 @@ from goodctl.evaluation.plot_style import require_plots
 from goodctl.models.source import resolve
 from goodctl.scoring import registry
 from goodctl.scoring.protocol import ScorerOptions
-from goodctl.steering import methods
 from goodctl.steering.decode import Sampling
+from goodctl.steering.names import BASE
 from goodctl.workflows import demo_texts as texts
 from goodctl.workflows.build import add, build
 from goodctl.workflows.choices import Running, Text
@@ -259,7 +259,7 @@ class Demo:
         sampling, running = Sampling(1), GenerateRun(control.interruption, control.report)
         model = ModelChoice(self.model, device=self.device)
         base = GenerateChoice(prompts, str(self.folder / "languages.base.jsonl"), sampling)
-        generate(base, SteeringChoice(methods.BASE), model, running)
+        generate(base, SteeringChoice(BASE), model, running)
         steered = GenerateChoice(
             prompts, str(self.folder / "languages.steered.jsonl"), sampling, explain=len(texts.LANGUAGES)
         )

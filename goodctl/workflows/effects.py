@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from goodctl.errors import UsageError
-from goodctl.steering.methods import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM, METHODS
+from goodctl.steering.names import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM, METHODS
 
 _STORES = frozenset({DATASTORES, KNN_LM, DISCOURAGE})
 _ENSEMBLES = frozenset({DATASTORES, DEXPERTS})

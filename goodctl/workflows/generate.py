@@ -15,7 +15,7 @@ from goodctl.corpus.prompts import Prompt, PromptFile, read_prompts
 from goodctl.errors import Interrupted, ServiceError
 from goodctl.models.device import is_out_of_memory
 from goodctl.progress import Progress
-from goodctl.steering.methods import DATASTORES
+from goodctl.steering.names import DATASTORES
 from goodctl.workflows.batches import Batches, Written
 from goodctl.workflows.explain import Explainer
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from goodctl.errors import UsageError
 from goodctl.index.codec import check_supported
-from goodctl.index.growth import AUTO, check_codec_choice
+from goodctl.index.codec_choices import AUTO
+from goodctl.index.growth import check_codec_choice
 from goodctl.index.kinds import EXACT, FACTORY, NONE, kind_of
 from goodctl.index.library import built, library
 from goodctl.index.tune import DEFAULT_K, TARGET_RECALL

@@ -10,23 +10,21 @@ from goodctl.datastore.description import SegmentCodes, SegmentInfo
 from goodctl.datastore.store import Datastore
 from goodctl.errors import UsageError
 from goodctl.index.codec import Codec
+from goodctl.index.codec_choices import AUTO, KEEP, MERGED_CODEC_CHOICES, REUSE
 from goodctl.index.growth import MOST_DRIFT, Fit, decide
 from goodctl.index.library import is_installed
 from goodctl.index.sampling import sample_keys
 from goodctl.workflows.coding import DRIFT_ROWS, Coding
-
-AUTO, KEEP, REUSE = "auto", "keep", "reuse"
-CHOICES = (AUTO, KEEP, REUSE)
 
 
 def check_choice(choice: str) -> None:
     """Check ``--codec``.
 
     Raises:
-        UsageError: It is none of ``CHOICES``.
+        UsageError: It is none of ``MERGED_CODEC_CHOICES``.
     """
-    if choice not in CHOICES:
-        raise UsageError(f"--codec {choice}: there is no such choice.", hint=f"Use {', '.join(CHOICES)}.")
+    if choice not in MERGED_CODEC_CHOICES:
+        raise UsageError(f"--codec {choice}: there is no such choice.", hint=f"Use {', '.join(MERGED_CODEC_CHOICES)}.")
 
 
 @dataclass

@@ -11,8 +11,8 @@ from goodctl.datastore.description import Distances, SegmentCodes
 from goodctl.datastore.store import Datastore
 from goodctl.errors import GoodctlError, Interrupted
 from goodctl.index.calibrate import STAGE, measure_distances
+from goodctl.index.fidelities import EXACT, HIGH
 from goodctl.index.library import is_installed
-from goodctl.index.plan import EXACT, HIGH
 from goodctl.index.search import Searcher
 from goodctl.progress import Progress
 from goodctl.workflows.coding import Coding

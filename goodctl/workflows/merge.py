@@ -15,12 +15,13 @@ from goodctl.datastore.description import SegmentInfo
 from goodctl.datastore.format import DOCUMENT_SOURCES
 from goodctl.datastore.store import Datastore
 from goodctl.errors import IncompatibleError, UsageError
+from goodctl.index.codec_choices import AUTO
 from goodctl.index.stores import expand
 from goodctl.models.device import choose_device
 from goodctl.progress import Progress, Report, silent
 from goodctl.workflows.coding import Coding
 from goodctl.workflows.index_choice import IndexChoice
-from goodctl.workflows.joining import AUTO, Joining, check_choice
+from goodctl.workflows.joining import Joining, check_choice
 
 STAGE = "copying"
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 
 from goodctl.errors import InputError, UsageError
+from goodctl.index.fidelities import HIGH
 from goodctl.index.locate import Locator, Origin
-from goodctl.index.plan import HIGH
 from goodctl.index.search import Searcher
 from goodctl.models.device import choose_device
 from goodctl.models.key_layer import capture, find_key_layer

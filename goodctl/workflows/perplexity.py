@@ -10,10 +10,11 @@ from typing import Any
 from goodctl.corpus import Scan
 from goodctl.encoding import default_window
 from goodctl.errors import InputError, UsageError
-from goodctl.index.plan import HIGH
+from goodctl.index.fidelities import HIGH
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report, silent
-from goodctl.steering.methods import BASE, KNN_LM, KnnLm
+from goodctl.steering.methods import KnnLm
+from goodctl.steering.names import BASE, KNN_LM
 from goodctl.workflows.blocks import Position, blocks, expected_tokens
 from goodctl.workflows.choices import EncodingChoice, Text
 from goodctl.workflows.likelihoods import Figures, Likelihoods

@@ -13,14 +13,15 @@ from transformers import LogitsProcessor
 
 from goodctl.datastore.store import Datastore
 from goodctl.errors import GoodctlError, IncompatibleError, MissingDependency, NotFoundError, UsageError
-from goodctl.index.plan import HIGH
+from goodctl.index.fidelities import HIGH
 from goodctl.index.search import Searcher
 from goodctl.models.fingerprint import Fingerprint, config_hash, weights_hash
 from goodctl.models.key_layer import KeyLayer, find_key_layer
 from goodctl.models.load import vocabulary_of
 from goodctl.models.source import ALIASES, ModelSource, resolve
 from goodctl.models.tap import Tap, tapped
-from goodctl.steering.methods import BASE, DEXPERTS, Inputs
+from goodctl.steering.methods import Inputs
+from goodctl.steering.names import BASE, DEXPERTS
 from goodctl.workflows.steering import check_fits, method_of, open_stores, with_temperature
 from goodctl.workflows.steering_choice import chosen
 

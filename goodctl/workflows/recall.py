@@ -15,9 +15,10 @@ import torch
 
 from goodctl.datastore.beside import record_measurement
 from goodctl.errors import UsageError
+from goodctl.index.fidelities import EXACT, FAST, FIDELITIES, HIGH
 from goodctl.index.measure import Queries, sample_queries
 from goodctl.index.neighbors import Found
-from goodctl.index.plan import EXACT, FAST, FIDELITIES, HIGH, check_fidelity, searched_bytes
+from goodctl.index.plan import check_fidelity, searched_bytes
 from goodctl.index.search import Searcher
 from goodctl.index.tune import DEFAULT_K, Truth
 from goodctl.models.device import choose_device

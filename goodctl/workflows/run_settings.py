@@ -143,7 +143,7 @@ class RunSettings:
         Raises:
             UsageError: What cannot be guessed is missing, or a setting is wrong, or has no effect.
         """
-        from goodctl.steering import methods
+        from goodctl.steering import names
 
         if not self.prompts:
             raise UsageError("No prompts are named.", hint="Name the file: goodctl run PROMPTS …")
@@ -153,12 +153,12 @@ class RunSettings:
             )
         parse_attributes(self.attributes)
         method = self.steering().method
-        if method == methods.BASE and self.model is None:
+        if method == names.BASE and self.model is None:
             raise UsageError(
                 "Nothing says what is run: there is no store and no model.",
                 hint="Name stores (--toxic STORE --nontoxic STORE), or --model alone for the unsteered model.",
             )
-        if method == methods.BASE and self.with_base:
+        if method == names.BASE and self.with_base:
             raise UsageError(
                 "--with-base has no effect where nothing steers.", hint="Leave it out, or name a store: --toxic STORE"
             )
@@ -167,19 +167,19 @@ class RunSettings:
     @property
     def sides(self) -> tuple[str, ...]:
         """What is generated, in the order in which it is evaluated: ``base``, ``steered``."""
-        from goodctl.steering import methods
+        from goodctl.steering import names
 
-        if self.steering().method == methods.BASE:
+        if self.steering().method == names.BASE:
             return (BASE,)
         return (BASE, STEERED) if self.with_base else (STEERED,)
 
     def steering(self, side: str = STEERED) -> SteeringChoice:
         """What steers a side."""
-        from goodctl.steering import methods
+        from goodctl.steering import names
         from goodctl.workflows.steering_choice import SteeringChoice, chosen
 
         if side == BASE:
-            return SteeringChoice(methods.BASE)
+            return SteeringChoice(names.BASE)
         return chosen(
             self.method,
             toxic=self.toxic,

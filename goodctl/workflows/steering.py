@@ -18,17 +18,8 @@ from goodctl.models.endings import stated_ends
 from goodctl.models.key_layer import KeyLayer, find_key_layer
 from goodctl.models.load import LoadedModel
 from goodctl.progress import Progress, Report, silent
-from goodctl.steering.methods import (
-    BASE,
-    DEXPERTS,
-    DISCOURAGE,
-    KNN_LM,
-    Base,
-    DExperts,
-    Ensemble,
-    KnnLm,
-    Method,
-)
+from goodctl.steering.methods import Base, DExperts, Ensemble, KnnLm, Method
+from goodctl.steering.names import BASE, DEXPERTS, DISCOURAGE, KNN_LM
 from goodctl.steering.search import Side
 from goodctl.workflows.model_choice import Identity, ModelChoice, check_same_model, identify
 from goodctl.workflows.steering_choice import SteeringChoice, published

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from goodctl.errors import UsageError
-from goodctl.index.plan import HIGH, check_fidelity
-from goodctl.steering.methods import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM, METHODS, check_alpha, check_lam
+from goodctl.index.fidelities import HIGH
+from goodctl.index.plan import check_fidelity
+from goodctl.steering.methods import check_alpha, check_lam
+from goodctl.steering.names import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM, METHODS
 from goodctl.steering.nucleus import check_share
 from goodctl.workflows.effects import check_effects
+from goodctl.workflows.presets import PRESETS
 
-PRESETS = ("published",)
 PUBLISHED_ALPHA = 2.0
 """The other published settings (k 1024, nuclei of 0.9, lam 0.25) are the defaults."""
 PUBLISHED_TEMPERATURE, PUBLISHED_MULTILINGUAL_TEMPERATURE = 100.0, 200.0

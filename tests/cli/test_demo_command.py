@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.examples import commands
 from tests.cli.test_cli import GOODCTL, environment, run
 
 
@@ -18,7 +19,8 @@ from tests.cli.test_cli import GOODCTL, environment, run
 def kept(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> tuple[Path, str]:
     """A folder with a demo that was kept, and what the command said."""
     folder = tmp_path_factory.mktemp("demo")
-    return folder, run("demo", "--keep", "demo", "--model", tiny, cwd=folder).stdout
+    (example,) = (each.example for each in commands() if each.path == ("demo",))
+    return folder, run(*example, "--model", tiny, cwd=folder).stdout
 
 
 def test_it_says_what_it_does_and_ends_with_the_report(kept: tuple[Path, str]) -> None:

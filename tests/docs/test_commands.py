@@ -18,7 +18,7 @@ from tests.fakes.tiny import tiny_model_folder
 
 RUN_PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 MODEL = "gemma3-270m"
-MOST_COMMANDS = 120
+MOST_COMMANDS = 122
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import torch
 
 from goodctl.index import plan
 from goodctl.index.exact import Place
+from goodctl.index.fidelities import EXACT, HIGH
 from goodctl.index.plan import uses_codes
 from tests.index.stores import keys, rows_of, searcher, trained, write
 
@@ -27,8 +28,8 @@ def test_the_way_of_searching_follows_from_the_memory_of_a_gpu_not_from_what_is_
     for memory, coded in ((int(size / plan.CUDA_SHARE) + 1, False), (int(size / plan.CUDA_SHARE) - 1, True)):
         monkeypatch.setattr(plan, "device_bytes", lambda _, memory=memory: memory)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, 0))
-        assert uses_codes(opened.segments, plan.HIGH, cuda) == [coded] * len(opened.segments)
-    assert uses_codes(opened.segments, plan.EXACT, cuda) == [False] * len(opened.segments)
+        assert uses_codes(opened.segments, HIGH, cuda) == [coded] * len(opened.segments)
+    assert uses_codes(opened.segments, EXACT, cuda) == [False] * len(opened.segments)
 
 
 def test_segments_may_be_searched_in_different_ways(tmp_path: Path) -> None:

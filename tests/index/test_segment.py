@@ -8,7 +8,8 @@ import pytest
 
 from goodctl.errors import DamagedError, IncompatibleError, MissingDependency, NotFoundError, UsageError
 from goodctl.index import segment
-from goodctl.index.plan import FAST, HIGH, Settings, settings_of
+from goodctl.index.fidelities import FAST, HIGH
+from goodctl.index.plan import Settings, settings_of
 from goodctl.index.search import Searcher
 from goodctl.index.stores import expand
 from tests.index.stores import Keys, brute_force, keys, rows_of, searcher, trained, without_faiss, write

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goodctl.index.fidelities import FAST, HIGH
 from goodctl.index.measure import Queries, sample_queries
-from goodctl.index.plan import FAST, HIGH, Settings
+from goodctl.index.plan import Settings
 from goodctl.index.search import Searcher
 from goodctl.index.tune import TARGET_RECALL, TARGET_TV, Truth, tuned
 from tests.index.stores import keys, rows_of, searcher, trained, write

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from goodctl.errors import InputError, NotFoundError, UsageError
+from goodctl.scoring.known_classifiers import presets
 from goodctl.scoring.label_map import LabelMap, read_label_map
-from goodctl.scoring.label_names import evident_map, known_map, presets
+from goodctl.scoring.label_names import evident_map, known_map
 
 LOG = np.log
 THREE = ("fine", "rude", "vile")

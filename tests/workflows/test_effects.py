@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goodctl.errors import UsageError
-from goodctl.steering.methods import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM
+from goodctl.steering.names import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM
 from goodctl.workflows.effects import check_effects
 from goodctl.workflows.steering_choice import chosen
 

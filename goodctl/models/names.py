@@ -1,0 +1,7 @@
+"""Names of devices and precisions, apart from torch, so that the command line can list them without loading it."""
+
+from __future__ import annotations
+
+AUTO = "auto"
+DEVICE_TYPES = ("cpu", "cuda", "mps")
+PRECISIONS = (AUTO, "bf16", "fp32", "fp16")
