@@ -101,8 +101,9 @@ def _built(result: Built) -> Iterator[RenderableType]:
         added = sum(each.rows for each in new)
         seconds = sum(each.seconds for each in new)
         how = f"{counted(added, 'row')} in {duration(seconds)}" if new else "was there already"
-        table.add_row(side, f"{how}; {counted(rows, 'row')} in all, one for each token that has a token before it")
+        table.add_row(side, how if added == rows else f"{how}; {counted(rows, 'row')} in all")
     yield table
+    yield "[dim]A row is a token of the text: the hidden state that predicts it, and the token.[/dim]"
 
 
 def _ran(result: RunResult) -> Iterator[RenderableType]:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from goodctl.datastore.summary import summary
 from goodctl.errors import ConflictError, ExistsError
 from goodctl.evaluation.plot_style import require_plots
 from goodctl.models.source import resolve
+from goodctl.progress import Progress
 from goodctl.scoring import registry
 from goodctl.scoring.protocol import ScorerOptions
 from goodctl.steering.decode import Sampling
@@ -41,7 +42,10 @@ FIRST_VERSION = "english"
 MOST_SHARE = 20
 """A query gets at most one neighbour in so many rows: more would be no neighbours any more."""
 MOST_NEIGHBORS = 1024
-ALPHA = 1.0
+ALPHA = 3.0
+"""Stronger than published work, whose stores are a thousand times as large (docs/explanation/demo-texts.md)."""
+CONTINUATIONS = 10
+"""Of a prompt. Published work takes 25, which would take more than five minutes on two cores."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ class Demo:
         Each can be repeated: what is there already is not made anew.
         """
         others = texts.LANGUAGES[1:]
+        named = " and ".join(f"{texts.NAMES[language]} ({language})" for language in others)
         yield Step("model", f"The model {self.model}", (), self._model)
         yield Step(
             "build",
@@ -151,7 +156,7 @@ class Demo:
         yield Step("run", "The same prompts, unsteered and steered", (self._run_command(),), self._run)
         yield Step(
             "add",
-            f"More languages: {' and '.join(others)}; nothing is built anew",
+            f"More languages: {named}. Nothing is built anew",
             tuple(command for language in others for command in self._writing("add", language)),
             self._add,
         )
@@ -175,6 +180,7 @@ class Demo:
             nontoxic=(stores["nontoxic"],),
             alpha=ALPHA,
             k=self._neighbors(f"@{FIRST_VERSION}"),
+            num_return_sequences=CONTINUATIONS,
             scorer=SCORER,
             perplexity_model=self.model,
         )
@@ -183,8 +189,9 @@ class Demo:
         return str(self.folder / side)
 
     def _neighbors(self, version: str = "") -> int:
-        """Neighbours of a query that fit the stores."""
-        rows = min(Datastore.open(f"{self._store(side)}{version}").rows for side in texts.SIDES)
+        """Neighbours of a query that fit the rows of every language."""
+        stores = [Datastore.open(f"{self._store(side)}{version}") for side in texts.SIDES]
+        rows = min(segment.rows for store in stores for segment in store.segments)
         return max(1, min(MOST_NEIGHBORS, rows // MOST_SHARE))
 
     def _model(self, control: RunControl) -> str:
@@ -203,7 +210,7 @@ class Demo:
         chosen = ModelChoice(self.model, device=self.device)
         return self._written(
             [texts.FIRST_LANGUAGE],
-            lambda side, text: build(self._store(side), text, chosen, running=_running(control)),
+            lambda side, text: build(self._store(side), text, chosen, running=_running(control, side, text)),
             FIRST_VERSION,
         )
 
@@ -211,7 +218,7 @@ class Demo:
         where = ModelChoice(device=self.device)
         return self._written(
             texts.LANGUAGES[1:],
-            lambda side, text: add(self._store(side), text, where, running=_running(control)),
+            lambda side, text: add(self._store(side), text, where, running=_running(control, side, text)),
         )
 
     def _written(
@@ -238,7 +245,8 @@ class Demo:
         settings = self.settings()
         return (
             f"goodctl run {texts.PROMPTS} --toxic toxic@{FIRST_VERSION} --nontoxic nontoxic@{FIRST_VERSION} "
-            f"--model {shlex.quote(self.model)} --k {settings.k} --alpha {settings.alpha:g} --with-base "
+            f"--model {shlex.quote(self.model)} --k {settings.k} --alpha {settings.alpha:g} "
+            f"--num-return-sequences {CONTINUATIONS} --with-base "
             f"--scorer {SCORER} --perplexity-model {shlex.quote(self.model)} --out {self.run_folder.path.name}"
         )
 
@@ -303,5 +311,11 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _running(control: RunControl) -> Running:
-    return Running(interruption=control.interruption, report=control.report)
+def _running(control: RunControl, side: str, text: Text) -> Running:
+    """Stages under the name of what is written: each store and language has its own."""
+
+    def report(event: Progress) -> None:
+        named = f"{side}, {text.corpus.language}: {event.stage}"
+        control.report(event if event.is_remark else replace(event, stage=named))
+
+    return Running(interruption=control.interruption, report=report)

@@ -12,6 +12,7 @@ from goodctl.workflows.lines import replace_text
 
 FIRST_LANGUAGE = "en"
 LANGUAGES = (FIRST_LANGUAGE, "fr", "es")
+NAMES = {"en": "English", "fr": "French", "es": "Spanish"}
 SIDES = {"nontoxic": "kind", "toxic": "rude"}
 """Store to the name of its side's texts."""
 PROMPTS, LANGUAGE_PROMPTS = "prompts.jsonl", "languages.jsonl"

@@ -76,7 +76,7 @@ def test_figures_are_those_of_this_run(played: tuple[Demo, dict[str, Any]]) -> N
     evaluation = results["run"].evaluation
     assert [file.name for file in evaluation.files] == ["base.scored.jsonl", "steered.scored.jsonl"]
     whole = evaluation.files[0].slice()
-    assert (whole.prompts, whole.continuations) == (12, 300)
+    assert (whole.prompts, whole.continuations) == (12, 120)
     assert whole.perplexity is not None
     assert evaluation.comparisons[0].shared == 12
     assert show.run_folder.page.exists()
