@@ -73,7 +73,7 @@ class RunManifest:
         replace_text(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
-    def read(cls, path: Path, option: str = "--out") -> RunManifest:
+    def read(cls, path: Path | str, option: str = "--out") -> RunManifest:
         """Read a manifest; members of later versions are ignored.
 
         Args:
@@ -85,7 +85,7 @@ class RunManifest:
             InputError: It is none, or one of another version.
             DamagedError: It cannot be read, or a member is missing or of another type.
         """
-        path = path / MANIFEST if path.is_dir() else path
+        path = Path(path) / MANIFEST if Path(path).is_dir() else Path(path)
         if not path.is_file():
             raise NotFoundError(
                 f"There is no manifest {path}.", hint="Begin a run: goodctl run PROMPTS --scorer NAME --out FOLDER"
