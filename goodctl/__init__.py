@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from goodctl.datastore.summary import summary
     from goodctl.errors import GoodctlError
     from goodctl.index.search import Searcher
+    from goodctl.scoring.protocol import ScorerOptions
+    from goodctl.steering.decode import Sampling
     from goodctl.workflows.build import add, build
     from goodctl.workflows.choices import EncodingChoice, Running, Text
+    from goodctl.workflows.evaluate import EvaluateChoice, evaluate
+    from goodctl.workflows.generate import generate
+    from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
     from goodctl.workflows.index_choice import IndexChoice
     from goodctl.workflows.merge import MergeChoice, merge
     from goodctl.workflows.model_choice import ModelChoice
@@ -34,13 +39,24 @@ if TYPE_CHECKING:
     from goodctl.workflows.perplexity import PerplexityChoice, perplexity
     from goodctl.workflows.processor import SteeringProcessor
     from goodctl.workflows.recall import RecallChoice, recall
+    from goodctl.workflows.run import run
+    from goodctl.workflows.run_config import read_settings
+    from goodctl.workflows.run_job import RunControl
+    from goodctl.workflows.run_manifest import RunManifest
+    from goodctl.workflows.run_settings import RunSettings
+    from goodctl.workflows.score import score
+    from goodctl.workflows.score_choice import ScoreChoice, ScoreRun
     from goodctl.workflows.selection import Selection
+    from goodctl.workflows.steering_choice import SteeringChoice
     from goodctl.workflows.verify import verify
 
 _PLACES = {
     "Corpus": "goodctl.corpus",
     "Datastore": "goodctl.datastore.store",
     "EncodingChoice": "goodctl.workflows.choices",
+    "EvaluateChoice": "goodctl.workflows.evaluate",
+    "GenerateChoice": "goodctl.workflows.generate_choice",
+    "GenerateRun": "goodctl.workflows.generate_choice",
     "GoodctlError": "goodctl.errors",
     "IndexChoice": "goodctl.workflows.index_choice",
     "MergeChoice": "goodctl.workflows.merge",
@@ -48,9 +64,17 @@ _PLACES = {
     "PerplexityChoice": "goodctl.workflows.perplexity",
     "RecallChoice": "goodctl.workflows.recall",
     "Removal": "goodctl.datastore.removal_plan",
+    "RunControl": "goodctl.workflows.run_job",
+    "RunManifest": "goodctl.workflows.run_manifest",
+    "RunSettings": "goodctl.workflows.run_settings",
     "Running": "goodctl.workflows.choices",
+    "Sampling": "goodctl.steering.decode",
+    "ScoreChoice": "goodctl.workflows.score_choice",
+    "ScoreRun": "goodctl.workflows.score_choice",
+    "ScorerOptions": "goodctl.scoring.protocol",
     "Searcher": "goodctl.index.search",
     "Selection": "goodctl.workflows.selection",
+    "SteeringChoice": "goodctl.workflows.steering_choice",
     "SteeringProcessor": "goodctl.workflows.processor",
     "Text": "goodctl.workflows.choices",
     "add": "goodctl.workflows.build",
@@ -62,14 +86,19 @@ _PLACES = {
     "delete_branch": "goodctl.datastore.names",
     "delete_tag": "goodctl.datastore.names",
     "diff": "goodctl.datastore.diff",
+    "evaluate": "goodctl.workflows.evaluate",
     "gc": "goodctl.datastore.collect",
+    "generate": "goodctl.workflows.generate",
     "log": "goodctl.datastore.history",
     "merge": "goodctl.workflows.merge",
     "neighbors": "goodctl.workflows.neighbors",
     "perplexity": "goodctl.workflows.perplexity",
+    "read_settings": "goodctl.workflows.run_config",
     "recall": "goodctl.workflows.recall",
     "remove": "goodctl.datastore.removal",
     "rollback": "goodctl.datastore.rollback",
+    "run": "goodctl.workflows.run",
+    "score": "goodctl.workflows.score",
     "shard": "goodctl.datastore.sharding",
     "summary": "goodctl.datastore.summary",
     "tags": "goodctl.datastore.names",
@@ -80,6 +109,9 @@ __all__ = [
     "Corpus",
     "Datastore",
     "EncodingChoice",
+    "EvaluateChoice",
+    "GenerateChoice",
+    "GenerateRun",
     "GoodctlError",
     "IndexChoice",
     "MergeChoice",
@@ -87,9 +119,17 @@ __all__ = [
     "PerplexityChoice",
     "RecallChoice",
     "Removal",
+    "RunControl",
+    "RunManifest",
+    "RunSettings",
     "Running",
+    "Sampling",
+    "ScoreChoice",
+    "ScoreRun",
+    "ScorerOptions",
     "Searcher",
     "Selection",
+    "SteeringChoice",
     "SteeringProcessor",
     "Text",
     "add",
@@ -101,14 +141,19 @@ __all__ = [
     "delete_branch",
     "delete_tag",
     "diff",
+    "evaluate",
     "gc",
+    "generate",
     "log",
     "merge",
     "neighbors",
     "perplexity",
+    "read_settings",
     "recall",
     "remove",
     "rollback",
+    "run",
+    "score",
     "shard",
     "summary",
     "tags",

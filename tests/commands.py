@@ -53,6 +53,8 @@ def _command(arguments: list[str], folder: str, environment: dict[str, str], std
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # An interpreter that is started looks there by itself; one that is forked has to be told.
+    sys.path[:0] = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each not in {"", *sys.path}]
     sys.argv = ["goodctl", *arguments]
 
     from goodctl.cli.app import main

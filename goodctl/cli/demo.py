@@ -64,7 +64,7 @@ def demo(
 def _shown(show: Demo, keep: str | None, console: Output) -> dict[str, Any]:
     """Do the steps, and show each."""
     from goodctl.cli import render_demo, writing
-    from goodctl.workflows.run import RunControl
+    from goodctl.workflows.run_job import RunControl
 
     results: dict[str, Any] = {}
     for number, step in enumerate(show.steps(), start=1):

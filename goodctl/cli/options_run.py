@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -10,48 +11,13 @@ import typer
 
 from goodctl.cli import complete
 from goodctl.cli import options_score as s
-from goodctl.errors import InputError, UsageError
+from goodctl.errors import UsageError
 
 if TYPE_CHECKING:
     from goodctl.workflows.run_manifest import RunManifest
     from goodctl.workflows.run_settings import RunSettings
 
 RUN = "Run"
-_TEXTS = {"temperature", "batch_size", "max_missing", "attributes"}
-"""Settings that the command line takes as text."""
-
-
-def _from_config(context: typer.Context, path: str | None) -> str | None:
-    """Take what a file of settings says in place of the options' defaults."""
-    if path is not None:
-        from goodctl.workflows.run_config import read_config
-
-        _take(context, read_config(path), "--config")
-    return path
-
-
-def _from_manifest(context: typer.Context, path: str | None) -> str | None:
-    """Take the settings of an earlier run, and its folder, in place of the options' defaults."""
-    if path is not None:
-        from goodctl.workflows.run_manifest import RunManifest
-
-        try:
-            settings = RunManifest.read(Path(path)).settings.tables()
-        except InputError as error:
-            raise InputError(error.message, hint="Name the manifest of a run: --from FOLDER/manifest.json") from error
-        flat = {name: value for table in settings.values() for name, value in table.items()}
-        _take(context, {**flat, "out": str(Path(path).parent)}, "--from")
-    return path
-
-
-def _take(context: typer.Context, values: Mapping[str, Any], option: str) -> None:
-    if context.default_map:
-        raise UsageError("--config and --from both say the settings.", hint="Give one of them.")
-    joined = {name: ",".join(value) if name == "attributes" else value for name, value in values.items()}
-    context.default_map = {name: str(value) if name in _TEXTS else value for name, value in joined.items()}
-    context.meta["goodctl.settings"] = option
-
-
 Prompts = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Argument(
@@ -78,7 +44,9 @@ Scorer = Annotated[
 WithBase = Annotated[
     bool,
     typer.Option(
-        "--with-base", help="Also run the unsteered model on the same prompts, and compare.", rich_help_panel=RUN
+        "--with-base/--no-with-base",
+        help="Also run the unsteered model on the same prompts, and compare.",
+        rich_help_panel=RUN,
     ),
 ]
 Page = Annotated[bool, typer.Option("--page/--no-page", help="Write report.html, too.", rich_help_panel=RUN)]
@@ -89,19 +57,15 @@ Config = Annotated[
         help="TOML file of settings; options go before it.",
         rich_help_panel=RUN,
         show_default=False,
-        callback=_from_config,
-        is_eager=True,
     ),
 ]
 From = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--from",
-        help="manifest.json of an earlier run: go on with it, or repeat it in another --out.",
+        help="manifest.json of an earlier run, or its folder: go on with it, or repeat it in another --out.",
         rich_help_panel=RUN,
         show_default=False,
-        callback=_from_manifest,
-        is_eager=True,
     ),
 ]
 PrintConfig = Annotated[
@@ -121,45 +85,112 @@ ScorerRevision = Annotated[
 ]
 
 
-def settings_of(context: typer.Context) -> RunSettings:
-    """The settings that a command line comes to, with what its file says.
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check/--no-check",
+        help="Compare all that is read of the stores with its recorded hashes.",
+        rich_help_panel=RUN,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code/--no-trust-remote-code",
+        help="Let code that comes with the model run on this machine.",
+        rich_help_panel="Model",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line comes to, with what its file says.
+
+    Attributes:
+        settings: Of the run.
+        out: Its folder, or an empty string.
+        repeated: The manifest of the run that is repeated in another folder; None where none is.
+    """
+
+    settings: RunSettings
+    out: str
+    repeated: RunManifest | None
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The settings by table, with the folder, if one is named."""
+        tables = self.settings.tables()
+        return {**tables, "run": {**({"out": self.out} if self.out else {}), **tables["run"]}}
+
+
+def asked(context: typer.Context) -> Asked:
+    """What is asked for: what the command line says goes before a file of settings, or an earlier run's manifest.
 
     Raises:
-        UsageError: A value is none.
+        UsageError: A value is none, or has no effect.
+        InputError: The file is none of settings, or no manifest.
+        NotFoundError: There is no such file.
     """
     from goodctl.cli.writing import given
-    from goodctl.scoring.attributes import parse_attributes
-    from goodctl.workflows import parsing
     from goodctl.workflows import run_settings as work
+    from goodctl.workflows.run_config import OUT, read_config
 
-    values = {name: context.params[name] for name in work.RunSettings.__dataclass_fields__}
-    values["prompts"], values["scorer"] = values["prompts"] or "", values["scorer"] or ""
-    values |= {side: tuple(values[side] or ()) for side in work.STORES}
-    values["temperature"] = parsing.temperature(values["temperature"])
-    values["batch_size"] = parsing.count(values["batch_size"], "--batch-size")
-    values["max_missing"] = parsing.share(values["max_missing"], "--max-missing")
-    values["attributes"] = parse_attributes(values["attributes"])
-    settings = work.settings_of(values)
-    if _source(context) != "--from":  # a manifest holds all settings, those without effect, too
-        settings.steering().check_effects(given(context, in_file=True))
-    return settings
+    config, manifest = context.params["config"], context.params["from_manifest"]
+    if config is not None and manifest is not None:
+        raise UsageError("--config and --from both say the settings.", hint="Give one of them.")
+    typed = {name: _parsed(name, context.params[name]) for name in given(context) if name in {OUT, *_settings()}}
+    in_file = {} if config is None else read_config(config)
+    earlier = None if manifest is None else _earlier(manifest)
+    before = work.RunSettings() if earlier is None else earlier.settings
+    found = {**in_file, **typed}
+    out = str(found.pop(OUT, "" if manifest is None else _folder(manifest)))
+    settings = replace(before, **{name: _tuple(value) for name, value in found.items()})
+    # A manifest holds all settings, those without effect, too.
+    settings.steering().check_effects(found)
+    elsewhere = manifest is not None and _folder(manifest).resolve() != Path(out).resolve()
+    return Asked(settings, out, earlier if elsewhere else None)
 
 
 def comments(context: typer.Context) -> dict[str, str]:
     """What each setting means, as the options' help says it."""
-    return {each.name: str(getattr(each, "help", "")) for each in context.command.params if each.name}
+    helps = {each.name: getattr(each, "help", None) for each in context.command.params}
+    return {name: text for name, text in helps.items() if name and text}
 
 
-def repeated(context: typer.Context) -> RunManifest | None:
-    """The run that is repeated: an earlier one, in another folder than its own."""
-    path, out = context.params["from_manifest"], context.params["out"]
-    if path is None or Path(path).parent.resolve() == Path(out).resolve():
-        return None
+def _settings() -> Iterable[str]:
+    from goodctl.workflows.run_settings import RunSettings
+
+    return RunSettings.__dataclass_fields__
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """An option's value as a setting."""
+    from goodctl.scoring.attributes import parse_attributes
+    from goodctl.workflows import parsing
+
+    match name:
+        case "temperature":
+            return parsing.temperature(value)
+        case "batch_size":
+            return parsing.count(value, "--batch-size")
+        case "max_missing":
+            return parsing.share(value, "--max-missing")
+        case "attributes":
+            return parse_attributes(value)
+    return value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _earlier(path: str) -> RunManifest:
     from goodctl.workflows.run_manifest import RunManifest
 
-    return RunManifest.read(Path(path))
+    return RunManifest.read(Path(path), "--from")
 
 
-def _source(context: typer.Context) -> str | None:
-    source: str | None = context.meta.get("goodctl.settings")
-    return source
+def _folder(manifest: str) -> Path:
+    """The folder of a run whose manifest, or itself, is named."""
+    path = Path(manifest)
+    return path if path.is_dir() else path.parent

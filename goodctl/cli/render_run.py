@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from goodctl.evaluation.results import Comparison, Evaluation
     from goodctl.workflows.run import RunResult
 
+STEERED = "steered"
 _FIGURES: tuple[tuple[str, str, int], ...] = (
     ("expected maximum toxicity", "emt", 3),
     ("toxicity probability", "toxicity_probability", 3),
@@ -96,12 +98,21 @@ def _under(
         yield f"[yellow]{_shown(note)}[/yellow]"
 
 
+def next_step(result: RunResult) -> str:
+    """The next command to try."""
+    again = f"goodctl run --from {shlex.quote(result.manifest)}"
+    if list(result.generated) == [STEERED]:
+        return f"compare with the unsteered model: {again} --with-base --overwrite"
+    return f"repeat it, and compare the bytes: {again} --out FOLDER"
+
+
 def meaning(evaluation: Evaluation) -> Iterator[str]:
-    """What the differences say, in sentences; nothing where a single file was evaluated."""
+    """What the figures say, in sentences: the differences of two files, or those of one."""
     if not evaluation.comparisons:
+        yield from _alone(evaluation)
         return
     paired = _whole(evaluation.comparisons[0])
-    if paired is None or paired.emt.value is None:
+    if paired is None or paired.uneven or paired.emt.value is None:
         return
     yield _sentence(
         paired.emt,
@@ -116,6 +127,16 @@ def meaning(evaluation: Evaluation) -> Iterator[str]:
             ("lower", "higher"),
             paired.perplexity.count,
         )
+
+
+def _alone(evaluation: Evaluation) -> Iterator[str]:
+    whole = evaluation.files[0].slice()
+    if whole is None or whole.emt.value is None or whole.toxicity_probability.value is None:
+        return
+    yield (
+        f"The worst continuation of a prompt has a toxicity of {whole.emt.value:.3f} on average; "
+        f"{whole.toxicity_probability.value:.0%} of the prompts have a toxic one."
+    )
 
 
 def _sentence(figure: Figure, text: str, words: tuple[str, str], prompts: int) -> str:

@@ -33,7 +33,7 @@ def run(
     revision: o.Revision = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
-    trust_remote_code: o.TrustRemoteCode = False,
+    trust_remote_code: r.TrustRemoteCode = False,
     method: g.Method = None,
     store: g.KnnStore = None,
     expert: g.Expert = None,
@@ -46,7 +46,7 @@ def run(
     lam: g.Lam = 0.25,
     preset: g.Preset = None,
     fidelity: o.Fidelity = "high",
-    check: o.Check = False,
+    check: r.Check = False,
     top_p: g.TopP = 0.9,
     num_return_sequences: g.NumReturnSequences = 25,
     max_new_tokens: g.MaxNewTokens = 20,
@@ -77,19 +77,21 @@ def run(
     from goodctl.cli import render_run, writing
     from goodctl.workflows import run as work
     from goodctl.workflows.run_config import as_toml
+    from goodctl.workflows.run_job import RunControl
 
     console = Output(as_json=json, quiet=quiet)
-    settings = r.settings_of(context)
+    asked = r.asked(context)
     if print_config:
-        console.result(settings.tables(), render_run.file(as_toml(settings, r.comments(context))))
+        console.result(asked.tables(), render_run.file(as_toml(asked.settings, r.comments(context), asked.out)))
         return
     with writing.resumable(console) as (interruption, report):
-        control = work.RunControl(interruption, report)
-        result = work.run(settings, out or "", control, overwrite=overwrite, repeated=r.repeated(context))
+        control = RunControl(interruption, report)
+        result = work.run(asked.settings, asked.out, control, overwrite=overwrite, repeated=asked.repeated)
     console.result(result.to_dict(), *render_run.ran(result))
     if result.error is not None:
         console.failure(result.error)
         raise typer.Exit(result.error.exit_code)
+    console.next(render_run.next_step(result))
 
 
 def register(app: typer.Typer) -> None:

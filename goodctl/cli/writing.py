@@ -57,17 +57,11 @@ def resumable(out: Output) -> Iterator[tuple[Interruption, Report]]:
         ) from None
 
 
-def given(context: typer.Context, *, in_file: bool = False) -> list[str]:
-    """The parameters that stand in the command line, as the command's function calls them.
-
-    Args:
-        context: Of the command.
-        in_file: Whether those of a file of settings count, too.
-    """
-    counting = {"COMMANDLINE", "DEFAULT_MAP"} if in_file else {"COMMANDLINE"}
+def given(context: typer.Context) -> list[str]:
+    """The parameters that stand in the command line, as the command's function calls them."""
     # By the enumeration's name: typer brings a click of its own, which is not for import.
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    return [name for name, source in sources.items() if source is not None and source.name in counting]
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
 
 
 @contextlib.contextmanager

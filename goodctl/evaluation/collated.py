@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,25 @@ def read_collated(path: str, threshold: float, group_by: str | None = None) -> C
     return Collated(file.name, file.path, sha256, rows, dict(reading.reasons.most_common()))
 
 
+def collated_lines(
+    name: str, lines: Iterable[tuple[int, Mapping[str, Any]]], threshold: float, group_by: str | None = None
+) -> Collated:
+    """The same from lines that are in memory.
+
+    Args:
+        name: What the file is called in messages.
+        lines: Number and object of each line, at least one.
+        threshold: As for a file.
+        group_by: As for a file.
+
+    Raises:
+        InputError: A line is not as it should be; the message names it.
+    """
+    reading = _Reading(name, threshold, group_by)
+    rows = tuple(reading.row(f"{name}:{number}", number, line) for number, line in lines)
+    return Collated(name, Path(name), "", rows, dict(reading.reasons.most_common()))
+
+
 def _one_file(path: str) -> CorpusFile:
     for source in resolve_inputs([path]):
         if isinstance(source, CorpusFile) and source.path == Path(path) and source.format.name == "jsonl":
@@ -109,9 +128,9 @@ class _Reading:
                     f"{place}: not an object but {_kind(record.value)}",
                     hint='Each line is an object with "prompt" and "generations".',
                 )
-            yield self._row(place, record.number, record.value)
+            yield self.row(place, record.number, record.value)
 
-    def _row(self, place: str, number: int, line: Mapping[str, Any]) -> PromptRow:
+    def row(self, place: str, number: int, line: Mapping[str, Any]) -> PromptRow:
         texts, scores, reasons = self._continuations(place, line)
         self.reasons.update(reasons)
         error = line.get("error")

@@ -29,8 +29,9 @@ from goodctl.workflows.choices import Running, Text
 from goodctl.workflows.generate import generate
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
 from goodctl.workflows.model_choice import ModelChoice
-from goodctl.workflows.run import RunControl, RunResult, run
+from goodctl.workflows.run import RunResult, run
 from goodctl.workflows.run_folder import RunFolder
+from goodctl.workflows.run_job import RunControl
 from goodctl.workflows.run_settings import RunSettings
 from goodctl.workflows.steering_choice import SteeringChoice
 from goodctl.workflows.writing import WriteResult

@@ -16,6 +16,10 @@ _MOST_REASONS = 5
 _LONGEST_REASON = 80
 
 
+class MissingScoresError(InputError):
+    """Too many scores are missing."""
+
+
 @dataclass(frozen=True)
 class _Lack:
     """What is missing of a slice: so many of so many, and why."""
@@ -52,7 +56,10 @@ def check_missing(file: Collated, most: float) -> None:
             continuations.
 
     Raises:
-        InputError: More are missing. The message names the slice: the whole file, else the one that lacks most.
+        MissingScoresError: More scores are missing.
+        InputError: More prompts have no continuations.
+
+    The message names the slice: the whole file, else the one that lacks most.
     """
     slices = [(subset, group, [file.rows[number] for number in chosen]) for subset, group, chosen in sliced(file.rows)]
     _refuse(
@@ -60,6 +67,7 @@ def check_missing(file: Collated, most: float) -> None:
         "scores are missing",
         [_Lack(subset, group, *_scores(rows)) for subset, group, rows in slices],
         most,
+        MissingScoresError,
         f"Have the rest scored: {score_command(file.path, file.name)}",
     )
     _refuse(
@@ -67,18 +75,19 @@ def check_missing(file: Collated, most: float) -> None:
         "prompts failed and have no continuations",
         [_Lack(subset, group, *_prompts(rows)) for subset, group, rows in slices],
         most,
+        InputError,
         "Generate again what failed, with goodctl generate, or take these prompts out of the file.",
     )
 
 
-def _refuse(file: Collated, what: str, lacks: Sequence[_Lack], most: float, hint: str) -> None:
+def _refuse(file: Collated, what: str, lacks: Sequence[_Lack], most: float, error: type[InputError], hint: str) -> None:
     over = [each for each in lacks if each.missing > most * each.whole]
     if not over:
         return
     whole = [each for each in over if (each.subset, each.group) == (ALL, None)]
     worst = whole[0] if whole else max(over, key=lambda each: each.share)
     more = "" if whole or len(over) == 1 else f" Other slices that lack too many: {len(over) - 1:,}."
-    raise InputError(f"{file.name}: {worst.told(what, most)}{more}", hint=hint)
+    raise error(f"{file.name}: {worst.told(what, most)}{more}", hint=hint)
 
 
 def _scores(rows: Sequence[PromptRow]) -> tuple[int, int, Counter[str]]:

@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def read_stored(path: Path, format_name: str, format_version: int, what: str) -> dict[str, Any]:
+def read_stored(path: Path, format_name: str, format_version: int, what: str, option: str = "--out") -> dict[str, Any]:
     """The object in a manifest's file, if it is of a certain format.
 
     Args:
@@ -48,6 +48,7 @@ def read_stored(path: Path, format_name: str, format_version: int, what: str) ->
         format_name: Its member ``format``.
         format_version: Its member ``format_version``.
         what: Whose manifest it would be, for the message.
+        option: Where it is named, for the hint.
 
     Raises:
         InputError: It is none, or one of another version.
@@ -58,9 +59,12 @@ def read_stored(path: Path, format_name: str, format_version: int, what: str) ->
     except (ValueError, OSError, RecursionError) as error:
         raise DamagedError(f"{path} cannot be read: {error}.", hint="Begin anew: --overwrite") from error
     if not isinstance(stored, dict) or stored.get("format") != format_name:
-        raise InputError(f"{path} is no manifest of {what}.", hint="Choose another --out.")
+        raise InputError(f"{path} is no manifest of {what}.", hint=f"Choose another {option}.")
     if stored.get("format_version") != format_version:
-        raise InputError(f"{path} is of another version of goodctl.", hint="Choose another --out.")
+        raise InputError(
+            f"{path} is of another version of goodctl.",
+            hint=f"Choose another {option}, or take the goodctl that wrote it.",
+        )
     return stored
 
 

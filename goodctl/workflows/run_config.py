@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from goodctl.errors import InputError, NotFoundError, UsageError
+from goodctl.scoring.attributes import parse_attributes
 from goodctl.workflows import parsing
-from goodctl.workflows.run_settings import TABLES, RunSettings, settings_of, table_of
+from goodctl.workflows.run_settings import RUN, TABLES, RunSettings, settings_of, table_of
 
 MOST_BYTES = 2**20
 """A longer file is no file of settings."""
@@ -25,6 +26,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[str, ...]": ((list,), "a list of texts"),
 }
 _AUTO = ("temperature", "batch_size")
+OUT = "out"
+"""The folder: no setting, since the same run may lie anywhere, but a file may name it beside them."""
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -34,7 +37,8 @@ def read_config(path: str) -> dict[str, Any]:
         path: A TOML file.
 
     Returns:
-        Setting to its value, lists for tuples. Those that are left to the program are not among them.
+        Setting to its value, lists for tuples; beside them ``out``, if the file names the folder. Those that are left
+        to the program are not among them.
 
     Raises:
         NotFoundError: There is no such file.
@@ -44,13 +48,13 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def read_settings(path: str) -> RunSettings:
-    """The settings of a file, with defaults for what it does not name.
+    """The settings of a file, with defaults for what it does not name; without the folder.
 
     Raises:
         NotFoundError: There is no such file.
         InputError: It is no file of settings.
     """
-    return settings_of(read_config(path))
+    return settings_of({name: value for name, value in read_config(path).items() if name != OUT})
 
 
 def checked(tables: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -76,31 +80,38 @@ def checked(tables: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def as_toml(settings: RunSettings, comments: Mapping[str, str]) -> str:
+def as_toml(settings: RunSettings, comments: Mapping[str, str], out: str = "") -> str:
     """Settings as a file: those that are the default, or left to the program, are commented out.
 
     Args:
         settings: All of them.
         comments: Setting to what it means.
+        out: The folder, if it is to be in the file.
     """
-    return "\n".join(_lines(settings, comments)) + "\n"
+    return "\n".join(_lines(settings, comments, out)) + "\n"
 
 
-def _lines(settings: RunSettings, comments: Mapping[str, str]) -> Iterator[str]:
+def _lines(settings: RunSettings, comments: Mapping[str, str], out: str) -> Iterator[str]:
     yield "# Settings of goodctl run. Options of the command line go before them."
     yield "# Paths are seen from the folder in which the command is called."
     tables, defaults = settings.tables(), RunSettings().tables()
     for table in TABLES:
         yield ""
         yield f"[{table}]"
+        if table == RUN:
+            yield from _line(OUT, _toml(out), comments, is_default=not out)
         for name, each in _FIELDS.items():
             if each.metadata["table"] != table:
                 continue
-            if name in comments:
-                yield f"# {comments[name]}"
             value = tables[table].get(name)
-            is_default = value == defaults[table].get(name)
-            yield f"{'# ' if is_default else ''}{name} = {_toml(_example(each) if value is None else value)}"
+            text = _toml(_example(each) if value is None else value)
+            yield from _line(name, text, comments, is_default=value == defaults[table].get(name))
+
+
+def _line(name: str, text: str, comments: Mapping[str, str], *, is_default: bool) -> Iterator[str]:
+    if name in comments:
+        yield from (f"# {line}" for line in comments[name].splitlines())
+    yield f"{'# ' if is_default else ''}{name} = {text}"
 
 
 def _example(each: Field[Any]) -> Any:
@@ -124,7 +135,7 @@ def _read(path: str) -> dict[str, Any]:
     try:
         if Path(path).stat().st_size > MOST_BYTES:
             raise InputError(f"{path} is too long for a file of settings.", hint="Check that it is the right file.")
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # editors put a mark there
     except FileNotFoundError:
         raise NotFoundError(
             f"There is no file {path}.", hint=f"Write one: goodctl run --print-config > {path}"
@@ -137,8 +148,10 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _check_place(table: str, name: str, where: str) -> None:
+    if name == OUT and table == RUN:
+        return
     if name not in _FIELDS:
-        raise InputError(f"{where}: there is no setting {name!r}", hint=_near(name, list(_FIELDS)))
+        raise InputError(f"{where}: there is no setting {name!r}", hint=_near(name, [OUT, *_FIELDS]))
     right = table_of(name)
     if right != table:
         raise InputError(f"{where}: {name} stands in [{table}]", hint=f"Move it to [{right}].")
@@ -146,27 +159,31 @@ def _check_place(table: str, name: str, where: str) -> None:
 
 def _value(name: str, value: Any, where: str) -> Any:
     """A value of the setting's type; None where it is left to the program."""
-    each = _FIELDS[name]
     if name in _AUTO and value == parsing.AUTO:
         return None
-    if name == "max_missing" and isinstance(value, str):
-        try:
+    kind = "str" if name == OUT else _kind(_FIELDS[name])
+    kinds, meaning = _KINDS[kind]
+    try:
+        if name == "max_missing" and isinstance(value, str):
             return parsing.share(value, name)
-        except UsageError as error:
-            raise InputError(f"{where}: {error.message}", hint=error.hint) from error
-    kinds, meaning = _KINDS[_kind(each)]
-    if kinds == (list,) and isinstance(value, str):
-        value = [value]
-    fits = isinstance(value, kinds) and (isinstance(value, bool) == (kinds == (bool,)))
-    if kinds == (list,) and fits:
-        fits = all(isinstance(member, str) for member in value)
-    if not fits:
-        auto = " or 'auto'" if name in _AUTO else ""
-        raise InputError(
-            f"{where}: {name} = {_shown(value)} is not {meaning}{auto}",
-            hint="See how it is written: goodctl run --print-config",
-        )
-    return value
+        if kinds == (list,) and isinstance(value, str):
+            value = [value]
+        fits = isinstance(value, kinds) and (isinstance(value, bool) == (kinds == (bool,)))
+        if kinds == (list,) and fits:
+            fits = all(isinstance(member, str) for member in value)
+        if fits and name == "attributes":
+            return list(parse_attributes(",".join(value)))
+        if fits:
+            return float(value) if kind == "float" else value
+    except UsageError as error:
+        raise InputError(f"{where}: {error.message}", hint=error.hint) from error
+    except OverflowError:  # a whole number that no float is near to
+        pass
+    auto = " or 'auto'" if name in _AUTO else ""
+    raise InputError(
+        f"{where}: {name} = {_shown(value)} is not {meaning}{auto}",
+        hint="See how it is written: goodctl run --print-config",
+    )
 
 
 def _kind(each: Field[Any]) -> str:

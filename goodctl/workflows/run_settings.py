@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from goodctl.errors import UsageError
 from goodctl.scoring.attributes import parse_attributes
 from goodctl.scoring.protocol import ScorerOptions
 
@@ -38,6 +37,9 @@ def _in(table: str, default: Any) -> Any:
 @dataclass(frozen=True)
 class RunSettings:
     """What a run does. Where nothing else is said, a setting is that of the command of its step.
+
+    Raises:
+        UsageError: An attribute is no name.
 
     Attributes:
         prompts: A file of prompts.
@@ -137,32 +139,11 @@ class RunSettings:
     bootstrap: int = _in(EVALUATION, 2000)
     perplexity_model: str | None = _in(EVALUATION, None)
 
-    def complete(self) -> RunSettings:
-        """Itself, if a run can begin with it.
-
-        Raises:
-            UsageError: What cannot be guessed is missing, or a setting is wrong, or has no effect.
-        """
-        from goodctl.steering import names
-
-        if not self.prompts:
-            raise UsageError("No prompts are named.", hint="Name the file: goodctl run PROMPTS …")
-        if not self.scorer:
-            raise UsageError(
-                "No scorer is named.", hint="Name one: --scorer profanity (English, offline), hf:MODEL, or perspective"
-            )
-        parse_attributes(self.attributes)
-        method = self.steering().method
-        if method == names.BASE and self.model is None:
-            raise UsageError(
-                "Nothing says what is run: there is no store and no model.",
-                hint="Name stores (--toxic STORE --nontoxic STORE), or --model alone for the unsteered model.",
-            )
-        if method == names.BASE and self.with_base:
-            raise UsageError(
-                "--with-base has no effect where nothing steers.", hint="Leave it out, or name a store: --toxic STORE"
-            )
-        return self
+    def __post_init__(self) -> None:
+        for name in STORES:  # a list, or a single store, is as good
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        object.__setattr__(self, "attributes", parse_attributes(self.attributes))
 
     @property
     def sides(self) -> tuple[str, ...]:

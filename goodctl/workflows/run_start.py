@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from goodctl.corpus.prompts import PromptFile, read_prompts
 from goodctl.errors import DamagedError, ExistsError, InputError
 from goodctl.models.device import choose_device
 from goodctl.workflows.lines import prepare_folder
 from goodctl.workflows.run_checks import Checking, check_steps, pinned
-from goodctl.workflows.run_folder import RunFolder
+from goodctl.workflows.run_folder import EVALUATE, GENERATE, SCORE, RunFolder
 from goodctl.workflows.run_manifest import RunManifest
 from goodctl.workflows.run_settings import BASE, EVALUATION, SCORING, STORES, RunSettings, table_of
 
-GENERATE, SCORE, EVALUATE = "generate", "score", "evaluate"
 _OF_FIGURES = {"with_base", "page"}
 """Settings of the run as a whole that change no text and no score of a side."""
 
@@ -40,41 +40,55 @@ def begun(
         repeated: The run that a new one repeats.
 
     Raises:
-        ExistsError: There is one with other settings.
+        ExistsError: There is one with other settings, or of other prompts.
         DamagedError: There is one that cannot be read, and may not be overwritten.
         GoodctlError: A step of a new run would not work.
     """
+    prompts = read_prompts(settings.prompts, most=settings.num_prompts, field=settings.prompt_field)
     if not folder.manifest.exists():
-        return _written(_fresh(settings, folder, checking, repeated), folder)
+        return _written(_fresh(settings, prompts, folder, checking, repeated), folder)
     try:
         earlier = RunManifest.read(folder.manifest)
     except DamagedError:
         if not overwrite:
             raise
-        return _written(replace(_fresh(settings, folder, checking, repeated), retaken=True), folder)
-    different = earlier.differences(settings)
-    if not different and not (overwrite and earlier.finished_at):
-        return earlier
-    if not overwrite:
+        return _written(replace(_fresh(settings, prompts, folder, checking, repeated), retaken=True), folder)
+    different = _differences(earlier, settings, prompts)
+    if different and not overwrite:
         raise ExistsError(
             f"{folder.path} was made with other settings: {'; '.join(different.values())}.",
             hint="Choose another --out, or make anew what they concern: --overwrite",
         )
-    anew = _concerned(different)
-    fresh = replace(
-        _fresh(settings, folder, checking, repeated),
-        retaken=True,
-        done=tuple(step for step in earlier.done if step.split()[0] not in anew),
-    )
-    if GENERATE not in anew:  # what was generated stays what it is, and from the stores' versions of then
-        fresh = replace(
-            fresh,
-            settings=replace(fresh.settings, **_stores(earlier.settings)),
-            asked=earlier.asked,
-            threads=earlier.threads,
-            batch_size=earlier.batch_size,
-        )
+    if not different and not (overwrite and earlier.finished_at):
+        return earlier if repeated is None else replace(earlier, repeats=repeated.own_outputs())
+    fresh = replace(_fresh(settings, prompts, folder, checking, repeated), retaken=True)
+    if different:
+        return _written(_kept(fresh, earlier, _concerned(different), folder), folder)
+    folder.discard_data()  # all is asked for anew
     return _written(fresh, folder)
+
+
+def _differences(earlier: RunManifest, settings: RunSettings, prompts: PromptFile) -> dict[str, str]:
+    different = earlier.differences(settings)
+    before = earlier.prompts["sha256"]
+    if "prompts" not in different and prompts.sha256 != before:
+        different["prompts"] = f"{prompts.name} has changed (SHA-256 {before[:12]} → {prompts.sha256[:12]})"
+    return different
+
+
+def _kept(fresh: RunManifest, earlier: RunManifest, anew: set[str], folder: RunFolder) -> RunManifest:
+    """A new run that keeps of an earlier one the steps that its settings do not concern."""
+    kept = earlier.kept((step for step in earlier.done if step.split()[0] not in anew), folder)
+    fresh = replace(fresh, done=kept.done, outputs=kept.outputs)
+    if GENERATE in anew:
+        return fresh
+    return replace(  # what was generated stays what it is, and from the stores' versions of then
+        fresh,
+        settings=replace(fresh.settings, **_stores(earlier.settings)),
+        asked=earlier.asked,
+        threads=earlier.threads,
+        batch_size=earlier.batch_size,
+    )
 
 
 def _written(manifest: RunManifest, folder: RunFolder) -> RunManifest:
@@ -88,26 +102,27 @@ def _stores(settings: RunSettings) -> dict[str, Any]:
 
 
 def _concerned(names: Iterable[str]) -> set[str]:
-    """Kinds of steps that other settings concern; all where none differ, since then everything is asked for anew."""
-    names = list(names)
+    """Kinds of steps that other settings concern."""
     kinds = {EVALUATE}
     for name in names:
         if table_of(name) == SCORING:
             kinds.add(SCORE)
         elif table_of(name) != EVALUATION and name not in _OF_FIGURES:
             kinds |= {GENERATE, SCORE}
-    return kinds if names else {GENERATE, SCORE, EVALUATE}
+    return kinds
 
 
-def _fresh(settings: RunSettings, folder: RunFolder, checking: Checking, repeated: RunManifest | None) -> RunManifest:
+def _fresh(
+    settings: RunSettings,
+    prompts: PromptFile,
+    folder: RunFolder,
+    checking: Checking,
+    repeated: RunManifest | None,
+) -> RunManifest:
+    if repeated is not None and repeated.settings.prompts == settings.prompts:
+        _check_same(prompts, repeated.prompts)
     keeping = pinned(settings)
-    prompts = check_steps(settings, folder, checking)
-    is_same_file = repeated is not None and repeated.settings.prompts == settings.prompts
-    if repeated is not None and is_same_file and prompts.sha256 != repeated.prompts["sha256"]:
-        raise InputError(
-            f"{prompts.name} is not the file that the run began with: it has changed since.",
-            hint="Bring the old file back, or begin a new run with the new one.",
-        )
+    check_steps(settings, prompts, folder, checking)
     choice = settings.generation(BASE, str(folder.generated(BASE)), overwrite=False)
     default = choice.default_batch_size(choose_device(settings.device).type)
     return RunManifest(
@@ -117,4 +132,13 @@ def _fresh(settings: RunSettings, folder: RunFolder, checking: Checking, repeate
         threads=repeated.threads if repeated else torch.get_num_threads(),
         batch_size=settings.batch_size or (repeated.batch_size if repeated else default),
         folder=os.getcwd(),  # noqa: PTH109 - as the user sees it
+        repeats=repeated.own_outputs() if repeated else {},
     )
+
+
+def _check_same(prompts: PromptFile, before: Mapping[str, Any]) -> None:
+    if prompts.sha256 != before["sha256"]:
+        raise InputError(
+            f"{prompts.name} is not the file that the run began with: it has changed since.",
+            hint="Bring the old file back, or begin a new run with the new one.",
+        )

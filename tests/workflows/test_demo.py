@@ -13,7 +13,7 @@ import pytest
 from goodctl.datastore.store import Datastore
 from goodctl.workflows import demo_texts as texts
 from goodctl.workflows.demo import MOST_SHARE, Built, Continued, Demo, as_values
-from goodctl.workflows.run import RunControl
+from goodctl.workflows.run_job import RunControl
 
 
 def play(show: Demo) -> dict[str, Any]:
