@@ -64,17 +64,19 @@ def demo(
 def _shown(show: Demo, keep: str | None, console: Output) -> dict[str, Any]:
     """Do the steps, and show each."""
     from goodctl.cli import render_demo, writing
+    from goodctl.workflows.model_choice import keeping_last_model
     from goodctl.workflows.run_job import RunControl
 
     results: dict[str, Any] = {}
-    for number, step in enumerate(show.steps(), start=1):
-        console.show(*render_demo.announced(number, step))
-        try:
-            with writing.resumable(console) as (interruption, report):
-                results[step.name] = step.work(RunControl(interruption, report))
-        except Interrupted as error:
-            raise _stopped(keep, error) from None
-        console.show(*render_demo.done(step.name, results[step.name]))
+    with keeping_last_model():
+        for number, step in enumerate(show.steps(), start=1):
+            console.show(*render_demo.announced(number, step))
+            try:
+                with writing.resumable(console) as (interruption, report):
+                    results[step.name] = step.work(RunControl(interruption, report))
+            except Interrupted as error:
+                raise _stopped(keep, error) from None
+            console.show(*render_demo.done(step.name, results[step.name]))
     return results
 
 

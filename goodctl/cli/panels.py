@@ -29,7 +29,7 @@ COMMANDS = {
     "evaluate": Shown(SCORE, "Figures with intervals, comparisons, a report page."),
     "agree": Shown(SCORE, "Compare two scorers, and map the scores of one to the other."),
     "serve": Shown(SCORE, "Offer a scorer to programs that speak the Perspective protocol."),
-    "demo": Shown(WHOLE),
+    "demo": Shown(WHOLE, "See all of it in a few minutes, on texts that come along."),
     "run": Shown(WHOLE, "Generate, score and evaluate in one folder, and go on anywhere."),
     "doctor": Shown(HERE, "Does it work here? What is missing, and why is it slow?"),
 }

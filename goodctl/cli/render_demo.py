@@ -81,9 +81,9 @@ def _next(keep: str | None) -> Iterator[tuple[str, str]]:
         toxic, nontoxic = (shlex.quote(str(folder / side)) for side in ("toxic", "nontoxic"))
         yield f'goodctl datastore neighbors {toxic} "You are such a" -k 5', "what a store says after a prompt"
         yield (
-            f"goodctl run --from {shlex.quote(str(folder / 'run' / 'manifest.json'))} --alpha 2 "
-            f"--out {shlex.quote(str(folder / 'stronger'))}",
-            "steer harder",
+            f"goodctl run --from {shlex.quote(str(folder / 'run' / 'manifest.json'))} --alpha 1 "
+            f"--out {shlex.quote(str(folder / 'weaker'))}",
+            "steer less",
         )
         yield f"goodctl datastore add {nontoxic} MY_TEXTS.txt --language en", "add your own texts"
     yield "goodctl run --help", "prompts to figures, with your stores"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -127,6 +127,7 @@ def meaning(evaluation: Evaluation) -> Iterator[str]:
             ("lower", "higher"),
             paired.perplexity.count,
         )
+    yield from _variety(evaluation)
 
 
 def _alone(evaluation: Evaluation) -> Iterator[str]:
@@ -137,6 +138,20 @@ def _alone(evaluation: Evaluation) -> Iterator[str]:
         f"The worst continuation of a prompt has a toxicity of {whole.emt.value:.3f} on average; "
         f"{whole.toxicity_probability.value:.0%} of the prompts have a toxic one."
     )
+
+
+def _variety(evaluation: Evaluation) -> Iterator[str]:
+    """Whether the text has got less varied, or more: said where the intervals lie apart."""
+    first, second = (file.slice() for file in evaluation.files[:2])
+    if first is None or second is None:
+        return
+    one, other = first.dist[1], second.dist[1]
+    if None in {one.value, one.low, one.high, other.value, other.low, other.high}:
+        return
+    apart = cast("float", other.high) < cast("float", one.low) or cast("float", one.high) < cast("float", other.low)
+    if apart:
+        how = "less" if cast("float", other.value) < cast("float", one.value) else "more"
+        yield f"The text is {how} varied: dist-2 is {other.value:.3f}, and {one.value:.3f} without steering."
 
 
 def _sentence(figure: Figure, text: str, words: tuple[str, str], prompts: int) -> str:

@@ -273,7 +273,7 @@ class Demo:
             prompts, str(self.folder / "languages.steered.jsonl"), sampling, explain=len(texts.LANGUAGES)
         )
         steering = SteeringChoice(
-            toxic=(self._store("toxic"),), nontoxic=(self._store("nontoxic"),), alpha=ALPHA, k=self._neighbors()
+            toxic=(self._store("toxic"),), nontoxic=(self._store("nontoxic"),), k=self._neighbors()
         )
         generate(steered, steering, model, running)
         plain = _lines(Path(base.out))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +53,13 @@ class Identity:
         }
 
     def load(self, report: Report = silent) -> LoadedModel:
-        """Load the weights."""
+        """Load the weights, unless they are still there (``keeping_last_model``)."""
+        kept = _KEPT.get()
+        if kept and (kept[0].fingerprint, kept[0]._how()) == (self.fingerprint, self._how()):
+            return kept[1]
+        if kept is not None:
+            _KEPT.set(())  # two models at once may be more than the memory takes
+        del kept
         report(Progress(stage="loading the model"))
         choice = self.choice
         model = load_model(
@@ -60,7 +69,30 @@ class Identity:
             trust_remote_code=choice.trust_remote_code,
         )
         report(Progress(stage="loading the model", finished=True))
+        if _KEPT.get() is not None:
+            _KEPT.set((self, model))
         return model
+
+    def _how(self) -> tuple[Any, ...]:
+        choice = self.choice
+        return str(self.source.folder), choice.device, choice.precision, choice.trust_remote_code
+
+
+_KEPT: ContextVar[tuple[Identity, LoadedModel] | tuple[()] | None] = ContextVar("kept", default=None)
+"""The model that was loaded last; None where none is to be kept."""
+
+
+@contextlib.contextmanager
+def keeping_last_model() -> Iterator[None]:
+    """While inside, the model that was loaded last stays in memory, for steps that use the same one after another."""
+    before = _KEPT.get()
+    if before is None:
+        _KEPT.set(())
+    try:
+        yield
+    finally:
+        if before is None:
+            _KEPT.set(None)
 
 
 def identify(choice: ModelChoice, report: Report = silent) -> Identity:

@@ -21,6 +21,7 @@ from goodctl.workflows.generate import GenerateResult, generate
 from goodctl.workflows.generate_choice import GenerateRun
 from goodctl.workflows.lines import replace_text
 from goodctl.workflows.manifest import now
+from goodctl.workflows.model_choice import keeping_last_model
 from goodctl.workflows.run_checks import outputs_of
 from goodctl.workflows.run_folder import EVALUATE, GENERATE, SCORE, RunFolder, sha256_of
 from goodctl.workflows.run_manifest import RunManifest
@@ -120,13 +121,17 @@ class RunJob:
         Returns:
             All figures; None where too many requests of a scorer have failed.
         """
-        for number, step in enumerate(self.steps, start=1):
-            kind, _, side = step.partition(" ")
-            self._begin(f"{number} of {len(self.steps)}", step)
-            if kind == GENERATE:
-                self._generate(side)
-            elif kind == SCORE:
-                self._score(side)
+        numbered = [(f"{number} of {len(self.steps)}", step) for number, step in enumerate(self.steps, start=1)]
+        with keeping_last_model():  # both sides continue with the same one
+            for number, step in numbered:
+                if step.startswith(GENERATE):
+                    self._begin(number, step)
+                    self._generate(step.partition(" ")[2])
+        for number, step in numbered:
+            if not step.startswith(GENERATE):
+                self._begin(number, step)
+            if step.startswith(SCORE):
+                self._score(step.partition(" ")[2])
         return self._evaluate(intact=intact)
 
     def _begin(self, number: str, step: str) -> None:

@@ -12,10 +12,7 @@ from tests.docs.pages import PAGES, ROOT
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-MAIN_JOB = (
-    "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt '.[cpu,demo]' && "
-    ".venv/bin/goodctl datastore build nontoxic examples/en.txt --model gemma3-270m --language en"
-)
+MAIN_JOB = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt '.[cpu,demo]' && .venv/bin/goodctl demo"
 
 
 def anchors(page: Path) -> set[str]:
