@@ -53,6 +53,9 @@ def _command(arguments: list[str], folder: str, environment: dict[str, str], std
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # Python reads this variable when it starts, and this one has started long ago.
+    added = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
+    sys.path[:0] = added
     sys.argv = ["goodctl", *arguments]
 
     from goodctl.cli.app import main
