@@ -12,6 +12,7 @@ from goodctl.corpus import Corpus
 from goodctl.errors import ConflictError, InputError, Interrupted, NotFoundError
 from goodctl.progress import Progress
 from goodctl.scoring.protocol import Failed, Outcome, Request, ScorerOptions
+from goodctl.workflows import model_choice
 from goodctl.workflows.build import add
 from goodctl.workflows.choices import Text
 from goodctl.workflows.lines import alone
@@ -355,3 +356,17 @@ def test_perplexity(whole: WholeRun, other_tiny: str) -> None:
     assert first is not None
     assert first.perplexity is not None
     assert (whole.out / "figures" / "steered.scored_perplexity.csv").exists()
+
+
+def test_both_sides_share_a_model(whole: WholeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    load = model_choice.load_model
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        loaded.append(arguments)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(model_choice, "load_model", counting)
+    whole()
+    assert len(loaded) == 1
+    assert not model_choice._KEPT.get(), "nothing is kept afterwards"
