@@ -44,19 +44,22 @@ def demo(
     """
     from goodctl.cli import render_demo
     from goodctl.workflows import demo as work
+    from goodctl.workflows.demo_values import as_values
 
     console = Output(as_json=json, quiet=quiet)
     ask = not (yes or json or quiet) and sys.stdin.isatty()
     with _place(keep) as folder:
         show = work.Demo(folder, model, device)
         show.check()
+        if keep is None:
+            _check_report()
         console.show(*render_demo.beginning(show, keep, REPORT))
         if ask:
             typer.confirm("Begin?", default=True, abort=True)
         results = _shown(show, keep, console)
         report = _report(show, keep)
         console.result(
-            {**work.as_values(results), "report": report, "folder": keep},
+            {**as_values(results), "report": report, "folder": keep},
             *render_demo.end(results, keep, report),
         )
 
@@ -93,27 +96,50 @@ def _stopped(keep: str | None, error: Interrupted) -> Interrupted:
 def _place(keep: str | None) -> Iterator[Path]:
     """The folder that is kept, or one that is not."""
     if keep is not None:
-        yield Path(keep)
+        yield Path(keep).absolute()  # the same folder, however it is named, is the same demo
         return
-    with tempfile.TemporaryDirectory(prefix="goodctl-demo-") as folder:
+    try:
+        place = tempfile.TemporaryDirectory(prefix="goodctl-demo-")
+    except OSError as error:
+        raise ServiceError(
+            f"There is no place for temporary files: {error.strerror}.",
+            hint="Name a folder that can be written: goodctl demo --keep FOLDER",
+        ) from error
+    with place as folder:
         yield Path(folder)
+
+
+def _check_report() -> None:
+    """Check, before anything is computed, that the report can be left here."""
+    target = Path(REPORT).absolute()
+    try:
+        if target.is_dir():
+            raise OSError(0, "it is a folder")
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(target: Path, error: OSError) -> ServiceError:
+    return ServiceError(
+        f"{target} cannot be written: {error.strerror}.",
+        hint="Keep everything in a folder that can be written: goodctl demo --keep FOLDER",
+    )
 
 
 def _report(show: Demo, keep: str | None) -> str:
     """Where the report is: in the folder that is kept, else in the current one."""
     page = show.run_folder.page
     if keep is not None:
-        return str(page)
+        return str(Path(keep) / page.relative_to(show.folder))
     target = Path(REPORT).resolve()
     part = target.with_name(f".{REPORT}.part")
     try:
         shutil.copyfile(page, part)
         part.replace(target)
     except OSError as error:
-        raise ServiceError(
-            f"{target} cannot be written: {error.strerror}.",
-            hint="Keep everything in a folder that can be written: goodctl demo --keep FOLDER",
-        ) from error
+        raise _unwritable(target, error) from error
     return str(target)
 
 

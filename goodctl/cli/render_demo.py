@@ -91,7 +91,9 @@ def _next(keep: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _model(place: str) -> Iterator[RenderableType]:
-    yield f"[dim]{escape(visible(place))}[/dim]"
+    home = str(Path.home())
+    shown = f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
+    yield f"[dim]{escape(visible(shown))}[/dim]"
 
 
 def _built(result: Built) -> Iterator[RenderableType]:

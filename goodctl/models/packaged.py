@@ -8,9 +8,10 @@ from pathlib import Path
 
 from goodctl.errors import DamagedError, MissingDependency
 from goodctl.models import unpack
+from goodctl.models.names import PACKAGED
 from goodctl.progress import Report, silent
 
-ALIAS = "gemma3-270m"
+ALIAS = PACKAGED
 _BLOCK = 1 << 20
 
 

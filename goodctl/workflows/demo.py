@@ -130,7 +130,15 @@ class Demo:
         """
         with closing(registry.open_scorer(SCORER, ScorerOptions())):
             require_plots()
-        texts.prepare(self.folder, self.model)
+        texts.prepare(
+            self.folder,
+            {
+                "model": self.model,
+                "device": self.device,
+                "alpha": ALPHA,
+                "continuations": CONTINUATIONS,
+            },
+        )
 
     @property
     def run_folder(self) -> RunFolder:
@@ -180,7 +188,7 @@ class Demo:
             toxic=(stores["toxic"],),
             nontoxic=(stores["nontoxic"],),
             alpha=ALPHA,
-            k=self._neighbors(f"@{FIRST_VERSION}"),
+            k=self._neighbors(),
             num_return_sequences=CONTINUATIONS,
             scorer=SCORER,
             perplexity_model=self.model,
@@ -189,9 +197,9 @@ class Demo:
     def _store(self, side: str) -> str:
         return str(self.folder / side)
 
-    def _neighbors(self, version: str = "") -> int:
-        """Neighbours of a query that fit the rows of every language."""
-        stores = [Datastore.open(f"{self._store(side)}{version}") for side in texts.SIDES]
+    def _neighbors(self) -> int:
+        """Neighbours of a query that fit the rows of a language, whatever a user adds later."""
+        stores = [Datastore.open(f"{self._store(side)}@{FIRST_VERSION}") for side in texts.SIDES]
         rows = min(segment.rows for store in stores for segment in store.segments)
         return max(1, min(MOST_NEIGHBORS, rows // MOST_SHARE))
 
@@ -264,48 +272,32 @@ class Demo:
         )
 
     def _continue(self, control: RunControl) -> tuple[Continued, ...]:
-        prompts = str(self.folder / texts.LANGUAGE_PROMPTS)
-        sampling, running = Sampling(1), GenerateRun(control.interruption, control.report)
-        model = ModelChoice(self.model, device=self.device)
-        base = GenerateChoice(prompts, str(self.folder / "languages.base.jsonl"), sampling)
-        generate(base, SteeringChoice(BASE), model, running)
-        steered = GenerateChoice(
-            prompts, str(self.folder / "languages.steered.jsonl"), sampling, explain=len(texts.LANGUAGES)
-        )
         steering = SteeringChoice(
             toxic=(self._store("toxic"),), nontoxic=(self._store("nontoxic"),), k=self._neighbors()
         )
-        generate(steered, steering, model, running)
-        plain = _lines(Path(base.out))
-        explained = _lines(steered.explanations)
+        plain = _lines(Path(self._continued("base", SteeringChoice(BASE), control).out))
+        explained = _lines(self._continued("steered", steering, control).explanations)
         return tuple(
             Continued(line["lang"], line["generations"][0], each) for line, each in zip(plain, explained, strict=True)
         )
 
-
-def as_values(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What the steps have led to, as JSON values.
-
-    Args:
-        results: Step's name to what its work gave.
-    """
-    look: Looked = results["look"]
-    return {
-        "model": results["model"],
-        **{
-            name: {
-                "rows": dict(results[name].rows),
-                "written": {side: [each.to_dict() for each in new] for side, new in results[name].written.items()},
-            }
-            for name in ("build", "add")
-        },
-        "run": results["run"].to_dict(),
-        "look": {"versions": [entry.to_dict() for entry in look.entries], "store": dict(look.described)},
-        "continue": [
-            {"language": each.language, "base": each.base, "explanation": dict(each.explanation)}
-            for each in results["continue"]
-        ],
-    }
+    def _continued(self, side: str, steering: SteeringChoice, control: RunControl) -> GenerateChoice:
+        """Continue the prompts of all languages; anew where the stores are others than last time."""
+        choice = GenerateChoice(
+            str(self.folder / texts.LANGUAGE_PROMPTS),
+            str(self.folder / f"languages.{side}.jsonl"),
+            Sampling(1),
+            explain=0 if side == "base" else len(texts.LANGUAGES),
+        )
+        model = ModelChoice(self.model, device=self.device)
+        running = GenerateRun(control.interruption, control.report)
+        try:
+            generate(choice, steering, model, running)
+        except ConflictError:
+            raise
+        except ExistsError:
+            generate(replace(choice, overwrite=True), steering, model, running)
+        return choice
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -35,19 +36,19 @@ def read(name: str) -> str:
     return resources.files("goodctl.workflows").joinpath("demo_data", name).read_text(encoding="utf-8")
 
 
-def prepare(folder: Path, model: str) -> None:
-    """Write the demo's files into a folder, a new one or that of an earlier demo of the same model.
+def prepare(folder: Path, settings: Mapping[str, object]) -> None:
+    """Write the demo's files into a folder, a new one or that of an earlier demo of the same settings.
 
     Args:
         folder: Where the demo works.
-        model: What it works with.
+        settings: What decides the demo's results: of another demo's folder they differ.
 
     Raises:
         UsageError: The place is no folder.
-        ExistsError: Something else lies there, or a demo of another model or with other texts.
+        ExistsError: Something else lies there, a demo with other settings or texts, or a file was changed.
         ServiceError: The disk does not take it.
     """
-    mark = {"format": "goodctl-demo", "format_version": 1, "model": model, "texts": _sha256()}
+    mark = {"format": "goodctl-demo", "format_version": 1, **settings, "texts": _sha256()}
     try:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file, and a folder is needed.", hint="Name a new one: --keep FOLDER")
@@ -57,7 +58,7 @@ def prepare(folder: Path, model: str) -> None:
             raise ExistsError(f"{folder} is not empty.", hint="Name a new folder: --keep FOLDER")
         if there is not None and there != _text(mark):
             raise ExistsError(
-                f"{folder} holds the demo of another model or another version of goodctl.",
+                f"{folder} holds a demo with another model, device or version of goodctl.",
                 hint=f"Name a new folder: --keep FOLDER, or delete {folder}.",
             )
         if there is None:
@@ -67,7 +68,14 @@ def prepare(folder: Path, model: str) -> None:
             f"{folder} cannot be written: {error.strerror}.", hint="Name another folder: --keep FOLDER"
         ) from error
     for name in names():
-        replace_text(folder / name, read(name))
+        path = folder / name
+        if not path.exists():
+            replace_text(path, read(name))
+        elif path.read_text(encoding="utf-8", errors="replace") != read(name):
+            raise ExistsError(
+                f"{path} is not the demo's: it has been changed.",
+                hint="Move it away, and the demo writes its own; or name a new folder: --keep FOLDER",
+            )
 
 
 def _sha256() -> str:

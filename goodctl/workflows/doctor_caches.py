@@ -28,13 +28,16 @@ def caches(probes: Probes) -> Iterator[Finding]:
     yield _writable(probes.cache)
     total = 0
     for folder in sorted(_children(probes.cache), key=lambda path: [*KINDS, path.name].index(path.name)):
+        if folder.name not in KINDS:
+            continue  # the folder may be shared with others
         files, size = taken(folder)
         total += size
-        what = KINDS.get(folder.name, "not from this version of goodctl")
+        what = KINDS[folder.name]
         text = f"{_size(size)} in {files:,} file{'' if files == 1 else 's'}: {what}"
         yield Finding(folder.name, State.INFO, text, details={"bytes": size, "files": files, "folder": str(folder)})
     if total:
-        empty = f"To empty it, while no goodctl runs: rm -r {shlex.quote(str(probes.cache))}"
+        there = [shlex.quote(str(probes.cache / kind)) for kind in KINDS if (probes.cache / kind).is_dir()]
+        empty = f"To empty it, while no goodctl runs: rm -r {' '.join(there)}"
         yield Finding("all of it", State.INFO, f"{_size(total)}; all can be made again", empty, {"bytes": total})
     hub = hub_cache(probes.environment)
     files, size = taken(hub)

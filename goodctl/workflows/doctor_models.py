@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from goodctl.models.packaged import ALIAS
+from goodctl.models.names import PACKAGED as ALIAS
 from goodctl.workflows.doctor_findings import Finding, State, isolated
 from goodctl.workflows.doctor_packages import DEMO, GEMMA, GGUF, Errors
 from goodctl.workflows.doctor_probes import Probes

@@ -36,8 +36,13 @@ def reached(url: str, within_s: float = REACH_S) -> str | None:
             with httpx.Client(timeout=within_s, follow_redirects=False) as client:
                 client.head(url)
             answer.append(None)
-        except Exception as error:  # broken installations and odd proxies raise anything
+        except ImportError as error:
             answer.append(said(error))
+        except Exception as error:  # odd proxies raise anything
+            # A URL that cannot be read may be a proxy's, with a password in it.
+            unread = isinstance(error, ValueError) or type(error).__name__ == "InvalidURL"
+            hint = "the address, or that of a proxy in the environment, is no URL"
+            answer.append(f"{type(error).__name__}: {hint}" if unread else said(error))
 
     # A lookup of a name heeds no time limit, so it is left behind.
     thread = threading.Thread(target=ask, daemon=True)
@@ -51,6 +56,14 @@ def affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def current_folder() -> Path:
+    """The current folder; where that has been deleted, its name is all there is."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,7 @@ class Probes:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     root: Path = Path("/")
     cache: Path = field(default_factory=cache_root)
-    here: Path = field(default_factory=Path.cwd)
+    here: Path = field(default_factory=current_folder)
     cores: Callable[[], tuple[int, int]] = lambda: (os.cpu_count() or 1, affinity())
     today: Callable[[], datetime.date] = datetime.date.today
     version: Callable[[str], str | None] = installed_version

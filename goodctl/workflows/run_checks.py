@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -19,7 +20,7 @@ from goodctl.scoring.protocol import TOXICITY, Scorer, ScorerOptions
 from goodctl.steering import names
 from goodctl.workflows.evaluate_files import Outputs
 from goodctl.workflows.evaluate_missing import MissingScoresError, check_missing
-from goodctl.workflows.model_choice import identify
+from goodctl.workflows.model_choice import ModelChoice, identify, store_model
 from goodctl.workflows.run_folder import RunFolder
 from goodctl.workflows.run_settings import BASE, STORES, RunSettings
 from goodctl.workflows.score import calibration_of
@@ -92,9 +93,21 @@ def check_steps(settings: RunSettings, prompts: PromptFile, folder: RunFolder, c
             hint=f"Its first prompt has {', '.join(prompts.prompts[0].columns)}.",
         )
     _check_scores(settings, prompts, folder, checking)
-    if (judge := settings.judge()) is not None:
-        identify(judge, checking.report)
+    for model in (base_model_of(settings), settings.judge()):
+        if model is not None:
+            identify(model, checking.report)
     checking.report(Progress("checking", finished=True))
+
+
+def base_model_of(settings: RunSettings) -> ModelChoice:
+    """The model that is steered; where none is named, the one that the stores were made with.
+
+    Raises:
+        NotFoundError: There is no such store or version.
+    """
+    base = settings.base_model()
+    stores = expand([store for side in STORES for store in getattr(settings, side)])
+    return store_model(Datastore.open(stores[0]).header, base) if stores else base
 
 
 def outputs_of(settings: RunSettings, folder: RunFolder) -> Outputs:
@@ -126,7 +139,7 @@ def pinned(settings: RunSettings) -> RunSettings:
 
 def _check_text(settings: RunSettings) -> None:
     """The manifest has to hold every setting."""
-    for value in astuple(settings):
+    for value in (*astuple(settings), os.getcwd()):  # noqa: PTH109
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, str) and not each.isascii():
                 try:

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from goodctl.errors import ConflictError, ExistsError, Interrupted, ServiceError
 from goodctl.evaluation.results import Evaluation
@@ -22,10 +21,10 @@ from goodctl.workflows.generate_choice import GenerateRun
 from goodctl.workflows.lines import replace_text
 from goodctl.workflows.manifest import now
 from goodctl.workflows.model_choice import keeping_last_model
-from goodctl.workflows.run_checks import outputs_of
+from goodctl.workflows.run_checks import base_model_of, outputs_of
 from goodctl.workflows.run_folder import EVALUATE, GENERATE, SCORE, RunFolder, sha256_of
 from goodctl.workflows.run_manifest import RunManifest
-from goodctl.workflows.run_settings import BASE, STORES, RunSettings
+from goodctl.workflows.run_settings import BASE, RunSettings
 from goodctl.workflows.score import ScoreResult, score
 from goodctl.workflows.score_choice import ScoreRun
 
@@ -164,7 +163,7 @@ class RunJob:
 
     def _generate(self, side: str) -> None:
         step = f"{GENERATE} {side}"
-        model = self._model_of_the_stores() if side == BASE else self.settings.base_model()
+        model = base_model_of(self.settings)  # also for the side without stores
         running = GenerateRun(self.control.interruption, self._report)
 
         def made(*, overwrite: bool) -> GenerateResult:
@@ -182,15 +181,6 @@ class RunJob:
             self._anew(step)
             self.generated[side] = made(overwrite=True)
         self._done(step)
-
-    def _model_of_the_stores(self) -> Any:
-        """The unsteered side has no store to take its model from."""
-        from goodctl.datastore.store import Datastore
-        from goodctl.workflows.model_choice import store_model
-
-        stores = [store for side in STORES for store in getattr(self.settings, side)]
-        base = self.settings.base_model()
-        return store_model(Datastore.open(stores[0]).header, base) if stores else base
 
     def _score(self, side: str) -> None:
         step, out = f"{SCORE} {side}", self.folder.scored(side)

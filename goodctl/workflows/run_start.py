@@ -14,7 +14,7 @@ from goodctl.errors import DamagedError, ExistsError, InputError
 from goodctl.models.device import choose_device
 from goodctl.workflows.lines import prepare_folder
 from goodctl.workflows.run_checks import Checking, check_steps, pinned
-from goodctl.workflows.run_folder import EVALUATE, GENERATE, SCORE, RunFolder
+from goodctl.workflows.run_folder import EVALUATE, GENERATE, SCORE, RunFolder, sha256_of
 from goodctl.workflows.run_manifest import RunManifest
 from goodctl.workflows.run_settings import BASE, EVALUATION, SCORING, STORES, RunSettings, table_of
 
@@ -59,13 +59,19 @@ def begun(
             f"{folder.path} was made with other settings: {'; '.join(different.values())}.",
             hint="Choose another --out, or make anew what they concern: --overwrite",
         )
-    if not different and not (overwrite and earlier.finished_at):
+    # Where something of a finished run is gone or changed, that is what is to be made anew, and nothing else.
+    if not different and not (overwrite and earlier.finished_at and _is_whole(earlier, folder)):
         return earlier if repeated is None else replace(earlier, repeats=repeated.own_outputs())
     fresh = replace(_fresh(settings, prompts, folder, checking, repeated), retaken=True)
     if different:
         return _written(_kept(fresh, earlier, _concerned(different), folder), folder)
+    _written(fresh, folder)  # before anything is deleted: a kill in between is gone on with as this run
     folder.discard_data()  # all is asked for anew
-    return _written(fresh, folder)
+    return fresh
+
+
+def _is_whole(manifest: RunManifest, folder: RunFolder) -> bool:
+    return all(sha256_of(folder.path / name) == sha256 for name, sha256 in manifest.own_outputs().items())
 
 
 def _differences(earlier: RunManifest, settings: RunSettings, prompts: PromptFile) -> dict[str, str]:

@@ -36,7 +36,7 @@ def test_it_says_what_it_does_and_ends_with_the_report(kept: tuple[Path, str]) -
     assert "Next:" in said
 
 
-def test_the_next_commands_work(kept: tuple[Path, str]) -> None:
+def test_the_next_commands_work(kept: tuple[Path, str], tiny: str) -> None:
     folder, said = kept
     lines = [line.strip() for line in said[said.index("Next:") :].splitlines()]
     commands = [line.split("  ")[0] for line in lines if line.startswith("goodctl")]
@@ -44,6 +44,8 @@ def test_the_next_commands_work(kept: tuple[Path, str]) -> None:
     (folder / "MY_TEXTS.txt").write_text("A text of my own.\n")
     for command in commands:
         run(*shlex.split(command)[1:], cwd=folder)
+    again = run("demo", "--keep", "./demo/../demo", "--model", tiny, cwd=folder).stdout
+    assert again.count("was there already") >= 3, "played on, and shown again"
 
 
 def test_its_commands_work_in_its_folder(kept: tuple[Path, str], tiny: str) -> None:
@@ -70,6 +72,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, tiny: str) -> 
     ended = run("demo", "--keep", ".", "--model", tiny, cwd=tmp_path, code=4)
     assert "is not empty" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_report_that_cannot_be_left_is_found_out_first(tmp_path: Path, tiny: str) -> None:
+    (tmp_path / "goodctl-demo.html").mkdir()
+    ended = run("demo", "--model", tiny, cwd=tmp_path, code=5)
+    assert "it is a folder" in ended.stderr
+    assert ended.stdout == ""
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:

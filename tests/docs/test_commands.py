@@ -65,6 +65,13 @@ def test_marks_are_known() -> None:
             assert re.fullmatch(r"|exits \d+|not run: .+", block.mark), f"{page.name}: {block.mark}"
 
 
+@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
+def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
+    assert "@@" not in page.read_text(encoding="utf-8")
+    consoles = [block for block in blocks(page) if block.language == "console"]
+    assert [block.text for block in consoles if not block.commands] == []
+
+
 def test_running_them_stays_quick() -> None:
     commands = [
         command for page in RUN_PAGES for block in executed(page) for command in block.commands if "goodctl" in command

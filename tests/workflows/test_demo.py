@@ -12,7 +12,8 @@ import pytest
 
 from goodctl.datastore.store import Datastore
 from goodctl.workflows import demo_texts as texts
-from goodctl.workflows.demo import MOST_SHARE, Built, Continued, Demo, as_values
+from goodctl.workflows.demo import MOST_SHARE, Built, Continued, Demo
+from goodctl.workflows.demo_values import as_values
 from goodctl.workflows.run_job import RunControl
 
 

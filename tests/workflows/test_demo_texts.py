@@ -71,28 +71,36 @@ def test_prompts_have_a_language(name: str) -> None:
 
 def test_a_folder_is_prepared_again_and_again(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "demo"
-    texts.prepare(folder, "m")
+    texts.prepare(folder, {"model": "m"})
     (folder / texts.PROMPTS).unlink()
-    texts.prepare(folder, "m")
+    texts.prepare(folder, {"model": "m"})
     assert {path.name for path in folder.iterdir()} == {*texts.names(), texts.MARK}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ExistsError, match="not empty"):
-        texts.prepare(tmp_path, "m")
+        texts.prepare(tmp_path, {"model": "m"})
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     with pytest.raises(UsageError, match="a folder is needed"):
-        texts.prepare(tmp_path / "mine.txt", "m")
+        texts.prepare(tmp_path / "mine.txt", {"model": "m"})
 
 
 def test_a_demo_of_another_model_is_left_alone(tmp_path: Path) -> None:
-    texts.prepare(tmp_path, "m")
+    texts.prepare(tmp_path, {"model": "m"})
     with pytest.raises(ExistsError, match="another model"):
-        texts.prepare(tmp_path, "other")
+        texts.prepare(tmp_path, {"model": "other"})
 
 
 def test_a_demo_that_was_killed_as_it_began_is_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / f".{texts.MARK}.part").write_text("{")
-    texts.prepare(tmp_path, "m")
+    texts.prepare(tmp_path, {"model": "m"})
     assert (tmp_path / texts.MARK).exists()
+
+
+def test_a_file_that_was_changed_is_left_alone(tmp_path: Path) -> None:
+    texts.prepare(tmp_path, {"model": "m"})
+    (tmp_path / texts.PROMPTS).write_text("mine")
+    with pytest.raises(ExistsError, match=texts.PROMPTS):
+        texts.prepare(tmp_path, {"model": "m"})
+    assert (tmp_path / texts.PROMPTS).read_text() == "mine"

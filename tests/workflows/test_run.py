@@ -10,6 +10,7 @@ import torch
 
 from goodctl.corpus import Corpus
 from goodctl.errors import ConflictError, InputError, Interrupted, NotFoundError
+from goodctl.models.load import load_model
 from goodctl.progress import Progress
 from goodctl.scoring.protocol import Failed, Outcome, Request, ScorerOptions
 from goodctl.workflows import model_choice
@@ -360,7 +361,7 @@ def test_perplexity(whole: WholeRun, other_tiny: str) -> None:
 
 def test_both_sides_share_a_model(whole: WholeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
-    load = model_choice.load_model
+    load = load_model
 
     def counting(*arguments: Any, **options: Any) -> Any:
         loaded.append(arguments)

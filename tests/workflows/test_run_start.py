@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from goodctl.corpus import Corpus
 from goodctl.errors import DamagedError, ExistsError, InputError, Interrupted, UsageError
 from goodctl.scoring.protocol import ScorerOptions
+from goodctl.workflows.build import add
+from goodctl.workflows.choices import Text
+from goodctl.workflows.run_folder import RunFolder
 from tests.fakes.scorers import FakeScorer
-from tests.workflows.generating import PROMPTS, write_prompts
+from tests.workflows.generating import PROMPTS, stores, write_prompts
 from tests.workflows.running import WholeRun, contents, edited
 from tests.workflows.test_run import Faults, data
 
@@ -181,9 +185,33 @@ def test_a_file_that_somebody_has_changed(whole: WholeRun, tmp_path: Path, name:
     with pytest.raises(ExistsError, match=name):
         whole()
     assert contents(whole.out)[name] == before[name]
-    whole(overwrite=True)
+    mended = whole(overwrite=True)
+    if "scored" in name:
+        assert not any(each.tokens for each in mended.generated.values()), "what was generated is kept"
     whole(out=tmp_path / "fresh")
     assert data(whole.out) == data(tmp_path / "fresh")
+
+
+def test_a_kill_before_an_overwritten_run_begins_is_gone_on_with_as_the_new_one(
+    tmp_path: Path, prompts: str, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = stores(tmp_path, tiny)
+    whole = WholeRun(tmp_path, prompts, own)
+    whole()
+    before = whole.manifest.settings.toxic
+    (tmp_path / "more.txt").write_text("Bad evening to all of you.\n")
+    add(own["toxic"], Text(Corpus((str(tmp_path / "more.txt"),), language="en")))
+
+    def killed(_folder: RunFolder) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "discard_data", killed)
+        with pytest.raises(KeyboardInterrupt):
+            whole(overwrite=True)
+    whole()
+    assert whole.manifest.settings.toxic != before
+    assert whole().finished_before
 
 
 def test_a_changed_table_is_written_again(whole: WholeRun) -> None:
