@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from goodctl.cli import complete
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
 from goodctl.errors import Interrupted, ServiceError
@@ -26,7 +27,9 @@ Keep = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Option("--keep", help="Folder that keeps everything: stores, texts, figures.", show_default=False),
 ]
-Model = Annotated[str, typer.Option("--model", "-M", help="Hub id, folder, .gguf file or alias.")]
+Model = Annotated[
+    str, typer.Option("--model", "-M", help="Hub id, folder, .gguf file or alias.", autocompletion=complete.models)
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")]
 
 
@@ -96,7 +99,7 @@ def _stopped(keep: str | None, error: Interrupted) -> Interrupted:
 def _place(keep: str | None) -> Iterator[Path]:
     """The folder that is kept, or one that is not."""
     if keep is not None:
-        yield Path(keep).absolute()  # the same folder, however it is named, is the same demo
+        yield Path(keep).resolve()  # the same folder, however it is named, is the same demo
         return
     try:
         place = tempfile.TemporaryDirectory(prefix="goodctl-demo-")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -145,10 +145,30 @@ def asked(context: typer.Context) -> Asked:
     found = {**in_file, **typed}
     out = str(found.pop(OUT, "" if manifest is None else _folder(manifest)))
     settings = replace(before, **{name: _tuple(value) for name, value in found.items()})
+    if manifest is not None:
+        _check_trusted(settings, typed, manifest)
     # A manifest holds all settings, those without effect, too.
     settings.steering().check_effects(found)
     elsewhere = manifest is not None and _folder(manifest).resolve() != Path(out).resolve()
     return Asked(settings, out, earlier if elsewhere else None)
+
+
+def _check_trusted(settings: RunSettings, typed: Mapping[str, Any], manifest: str) -> None:
+    """A manifest may be somebody else's: where it would run code or send a key, it has to be said once more.
+
+    Raises:
+        UsageError: It was not.
+    """
+    if settings.trust_remote_code and "trust_remote_code" not in typed:
+        raise UsageError(
+            f"{manifest} asks to run code that comes with a model.",
+            hint="If you trust that model, say it too: --trust-remote-code",
+        )
+    if settings.base_url is not None and "base_url" not in typed:
+        raise UsageError(
+            f"{manifest} asks to score at {settings.base_url}, where texts and the environment's key would be sent.",
+            hint=f"If you trust that address, say it too: --base-url {settings.base_url}",
+        )
 
 
 def comments(context: typer.Context) -> dict[str, str]:

@@ -204,6 +204,15 @@ def test_from_another_folder(folder: Path) -> None:
     assert f"Relative paths of this run are seen from {folder}: cd {folder}, and call it there." in ended.stderr
 
 
+@pytest.mark.parametrize("option", [["--trust-remote-code"], ["--base-url", "http://127.0.0.1:9"]])
+def test_what_somebody_elses_manifest_asks_for_has_to_be_said_again(folder: Path, option: list[str]) -> None:
+    run(*WHOLE, *option, "--out", "out", "-q", cwd=folder)
+    ended = run("run", "--from", "out/manifest.json", "--out", "other", cwd=folder, code=2)
+    assert f"say it too: {' '.join(option)}" in ended.stderr
+    assert not (folder / "other").exists()
+    run("run", "--from", "out/manifest.json", *option, "-q", cwd=folder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_a_signal(folder: Path, number: int) -> None:
     write_prompts(folder / "prompts.jsonl", [{**PROMPTS[n % 5], "id": n} for n in range(400)])

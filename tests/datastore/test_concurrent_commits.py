@@ -131,7 +131,7 @@ def test_a_store_that_nobody_has_begun(tmp_path: Path) -> None:
     """Of several that build the same new store one does it, the others are told."""
     command = [
         *(sys.executable, "-c"),
-        "import sys\n"
+        "import os, sys\n"
         "from goodctl.datastore.change import creating\n"
         "from goodctl.errors import ExistsError\n"
         "from tests.datastore.rows import header\n"
