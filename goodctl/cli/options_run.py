@@ -133,6 +133,7 @@ def asked(context: typer.Context) -> Asked:
     """
     from goodctl.cli.writing import given
     from goodctl.workflows import run_settings as work
+    from goodctl.workflows.effects import check_scorer_effects
     from goodctl.workflows.run_config import OUT, read_config
 
     config, manifest = context.params["config"], context.params["from_manifest"]
@@ -149,6 +150,7 @@ def asked(context: typer.Context) -> Asked:
         _check_trusted(settings, typed, manifest)
     # A manifest holds all settings, those without effect, too.
     settings.steering().check_effects(found)
+    check_scorer_effects(settings.scorer, found.keys() - {"revision"})  # which is the model's here
     elsewhere = manifest is not None and _folder(manifest).resolve() != Path(out).resolve()
     return Asked(settings, out, earlier if elsewhere else None)
 

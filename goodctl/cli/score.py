@@ -10,6 +10,7 @@ from goodctl.cli.output import Output
 
 
 def score(
+    context: typer.Context,
     texts: s.TextsFile,
     scorer: s.Scorer,
     out: s.Out,
@@ -38,9 +39,11 @@ def score(
     from goodctl.scoring.attributes import parse_attributes
     from goodctl.scoring.protocol import ScorerOptions
     from goodctl.workflows import score as work
+    from goodctl.workflows.effects import check_scorer_effects
     from goodctl.workflows.score_choice import ScoreChoice, ScoreRun
 
     console = Output(as_json=json, quiet=quiet)
+    check_scorer_effects(scorer, writing.given(context))
     options = ScorerOptions(
         parse_attributes(attributes),
         emit is not None,

@@ -49,3 +49,35 @@ def check_effects(method: str, given: Iterable[str], *, toxic: bool, nontoxic: b
             raise UsageError(
                 f"{option} has no effect without a nontoxic store.", hint="Leave it out, or name one: --nontoxic STORE"
             )
+
+
+_KINDS_OF = {
+    "rate": "perspective",
+    "base_url": "perspective",
+    "batch_tokens": "hf",
+    "label_map": "hf",
+    "revision": "hf",
+    "scorer_revision": "hf",
+}
+_OWN_KINDS = frozenset({"perspective", "hf", "profanity"})
+"""Of a route, and of scorers from elsewhere, nobody knows here what they take."""
+
+
+def check_scorer_effects(scorer: str, given: Iterable[str]) -> None:
+    """Check that each setting of a scorer that was given on purpose means something to it.
+
+    Args:
+        scorer: Its name, such as ``hf:MODEL``.
+        given: Names of settings that were written down; others than those of scorers are passed over.
+
+    Raises:
+        UsageError: One has no effect.
+    """
+    kind = scorer.partition(":")[0]
+    for name in given if kind in _OWN_KINDS else ():
+        owner = _KINDS_OF.get(name, kind)
+        if owner != kind:
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no effect with the scorer {kind}.",
+                hint=f"Leave it out; it belongs to {'hf:MODEL' if owner == 'hf' else owner}.",
+            )

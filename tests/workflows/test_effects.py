@@ -6,7 +6,7 @@ import pytest
 
 from goodctl.errors import UsageError
 from goodctl.steering.names import BASE, DATASTORES, DEXPERTS, DISCOURAGE, KNN_LM
-from goodctl.workflows.effects import check_effects
+from goodctl.workflows.effects import check_effects, check_scorer_effects
 from goodctl.workflows.steering_choice import chosen
 
 
@@ -39,3 +39,19 @@ def test_a_number_for_a_side_that_is_not_there() -> None:
     assert chosen(None, nontoxic=["nontoxic"], k_nontoxic=8).check_effects(["k_nontoxic"]).k_nontoxic == 8
     with pytest.raises(UsageError, match="no effect beside --k-nontoxic"):
         chosen(None, nontoxic=["nontoxic"], k=4, k_nontoxic=8).check_effects(["k", "k_nontoxic"])
+
+
+@pytest.mark.parametrize(
+    ("scorer", "given"),
+    [("profanity", "label_map"), ("profanity", "rate"), ("perspective", "batch_tokens"), ("hf:a/b", "base_url")],
+)
+def test_a_scorers_setting_without_effect(scorer: str, given: str) -> None:
+    with pytest.raises(UsageError, match=f"--{given.replace('_', '-')} has no effect with the scorer"):
+        check_scorer_effects(scorer, ["out", given])
+
+
+def test_a_scorers_setting_with_effect() -> None:
+    check_scorer_effects("perspective", ["rate", "base_url", "attributes", "emit", "language"])
+    check_scorer_effects("hf:a/b", ["label_map", "revision", "scorer_revision", "batch_tokens", "device"])
+    check_scorer_effects("route:languages.json", ["rate", "label_map"])
+    check_scorer_effects("plug-in", ["rate", "label_map"])
