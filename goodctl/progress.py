@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,17 @@ Report = Callable[[Progress], None]
 
 def silent(event: Progress) -> None:
     """The default ``Report``: nothing is shown."""
+
+
+def headed(report: Report, head: str) -> Report:
+    """A ``Report`` that names stages under a heading, where several steps have stages of the same name.
+
+    Args:
+        report: Gets the events.
+        head: Of their stages; remarks have none.
+    """
+
+    def under(event: Progress) -> None:
+        report(event if event.is_remark else replace(event, stage=f"{head}: {event.stage}"))
+
+    return under

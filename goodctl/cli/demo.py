@@ -16,6 +16,7 @@ from goodctl.cli import complete
 from goodctl.cli import options as o
 from goodctl.cli.output import Output
 from goodctl.errors import Interrupted, ServiceError
+from goodctl.models.names import PACKAGED
 
 if TYPE_CHECKING:
     from goodctl.workflows.demo import Demo
@@ -35,7 +36,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")]
 
 def demo(
     keep: Keep = None,
-    model: Model = "gemma3-270m",
+    model: Model = PACKAGED,
     device: o.Device = "auto",
     yes: Yes = False,
     json: o.Json = False,
@@ -47,7 +48,7 @@ def demo(
     """
     from goodctl.cli import render_demo
     from goodctl.workflows import demo as work
-    from goodctl.workflows.demo_values import as_values
+    from goodctl.workflows.demo_results import as_values
 
     console = Output(as_json=json, quiet=quiet)
     ask = not (yes or json or quiet) and sys.stdin.isatty()
@@ -59,6 +60,7 @@ def demo(
         console.show(*render_demo.beginning(show, keep, REPORT))
         if ask:
             typer.confirm("Begin?", default=True, abort=True)
+        show.prepare()
         results = _shown(show, keep, console)
         report = _report(show, keep)
         console.result(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from goodctl.workflows.run_settings import RunSettings
 
 RUN = "Run"
+
 Prompts = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Argument(
@@ -83,8 +84,6 @@ ScorerRevision = Annotated[
         show_default=False,
     ),
 ]
-
-
 Check = Annotated[
     bool,
     typer.Option(

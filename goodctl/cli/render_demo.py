@@ -16,9 +16,11 @@ from goodctl.cli import render, render_history, render_run
 from goodctl.cli.output import visible
 from goodctl.cli.tables import facts
 from goodctl.cli.units import counted, duration
+from goodctl.models.names import PACKAGED
 
 if TYPE_CHECKING:
-    from goodctl.workflows.demo import Built, Continued, Demo, Looked, Step
+    from goodctl.workflows.demo import Demo, Step
+    from goodctl.workflows.demo_results import Built, Continued, Looked
     from goodctl.workflows.run import RunResult
 
 _MOST_NEIGHBORS = 2
@@ -34,15 +36,16 @@ def beginning(show: Demo, keep: str | None, report: str) -> Iterator[RenderableT
         "written for this purpose; they are no research data."
     )
     kept = f"Everything is kept in {keep}." if keep else f"Only the report is kept: {report}, in this folder."
-    yield f"[dim]{escape(kept)} The first time, {escape(show.model)} is unpacked into the cache.[/dim]"
+    packed = f" The first time, {PACKAGED} is unpacked into the cache." if show.model == PACKAGED else ""
+    yield f"[dim]{_shown(kept)}{packed}[/dim]"
 
 
 def announced(number: int, step: Step) -> Iterator[RenderableType]:
     """What is done now, and the commands that do the same."""
     yield ""
-    yield Rule(f"[bold]{number}. {escape(step.title)}[/bold]", align="left", style="dim")
+    yield Rule(f"[bold]{number}. {_shown(step.title)}[/bold]", align="left", style="dim")
     for command in step.commands:
-        yield f"[cyan]$ {escape(command)}[/cyan]"
+        yield f"[cyan]$ {_shown(command)}[/cyan]"
 
 
 def done(name: str, result: Any) -> Iterator[RenderableType]:
@@ -64,13 +67,13 @@ def end(results: Mapping[str, Any], keep: str | None, report: str) -> Iterator[R
         yield "A dozen prompts and stores of some thousand rows show how it works; research takes thousands of prompts."
     yield ""
     table = facts()
-    table.add_row("report", f"[bold]{escape(visible(report))}[/bold] (open it in a browser)")
+    table.add_row("report", f"[bold]{_shown(report)}[/bold] (open it in a browser)")
     if keep is not None:
-        table.add_row("folder", escape(visible(keep)))
+        table.add_row("folder", _shown(keep))
     yield table
     yield ""
     yield "Next:"
-    yield from (f"  [cyan]{escape(command)}[/cyan]  [dim]{why}[/dim]" for command, why in _next(keep))
+    yield from (f"  [cyan]{_shown(command)}[/cyan]  [dim]{why}[/dim]" for command, why in _next(keep))
 
 
 def _next(keep: str | None) -> Iterator[tuple[str, str]]:
@@ -93,7 +96,7 @@ def _next(keep: str | None) -> Iterator[tuple[str, str]]:
 def _model(place: str) -> Iterator[RenderableType]:
     home = str(Path.home())
     shown = f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
-    yield f"[dim]{escape(visible(shown))}[/dim]"
+    yield f"[dim]{_shown(shown)}[/dim]"
 
 
 def _built(result: Built) -> Iterator[RenderableType]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -14,13 +13,13 @@ from goodctl.cli.figures import NONE, change_text, figure_text
 from goodctl.cli.output import visible
 from goodctl.cli.tables import facts, plain_table
 from goodctl.cli.units import counted, duration
+from goodctl.workflows.run_settings import STEERED
 
 if TYPE_CHECKING:
     from goodctl.evaluation.figure import Figure, GroupFigures, PairedFigures
     from goodctl.evaluation.results import Comparison, Evaluation
     from goodctl.workflows.run import RunResult
 
-STEERED = "steered"
 _FIGURES: tuple[tuple[str, str, int], ...] = (
     ("expected maximum toxicity", "emt", 3),
     ("toxicity probability", "toxicity_probability", 3),
@@ -100,10 +99,9 @@ def _under(
 
 def next_step(result: RunResult) -> str:
     """The next command to try."""
-    again = f"goodctl run --from {shlex.quote(result.manifest)}"
     if list(result.generated) == [STEERED]:
-        return f"compare with the unsteered model: {again} --with-base --overwrite"
-    return f"repeat it, and compare the bytes: {again} --out FOLDER"
+        return f"compare with the unsteered model: {result.command} --with-base --overwrite"
+    return f"repeat it, and compare the bytes: {result.command} --out FOLDER"
 
 
 def meaning(evaluation: Evaluation) -> Iterator[str]:

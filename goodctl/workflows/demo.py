@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from goodctl.corpus import Corpus
-from goodctl.datastore.history import LogEntry, log
+from goodctl.datastore.history import log
 from goodctl.datastore.names import create_tag, tags
 from goodctl.datastore.store import Datastore
 from goodctl.datastore.summary import summary
 from goodctl.errors import ConflictError, ExistsError
 from goodctl.evaluation.plot_style import require_plots
+from goodctl.models.names import PACKAGED
 from goodctl.models.source import resolve
-from goodctl.progress import Progress
+from goodctl.progress import headed
 from goodctl.scoring import registry
 from goodctl.scoring.protocol import ScorerOptions
 from goodctl.steering.decode import Sampling
@@ -26,6 +27,7 @@ from goodctl.steering.names import BASE
 from goodctl.workflows import demo_texts as texts
 from goodctl.workflows.build import add, build
 from goodctl.workflows.choices import Running, Text
+from goodctl.workflows.demo_results import Built, Continued, Looked
 from goodctl.workflows.generate import generate
 from goodctl.workflows.generate_choice import GenerateChoice, GenerateRun
 from goodctl.workflows.model_choice import ModelChoice
@@ -36,7 +38,7 @@ from goodctl.workflows.run_settings import RunSettings
 from goodctl.workflows.steering_choice import SteeringChoice
 from goodctl.workflows.writing import WriteResult
 
-MODEL = "gemma3-270m"
+MODEL = PACKAGED
 SCORER = "profanity"
 FIRST_VERSION = "english"
 """Tag of the stores before languages are added."""
@@ -44,50 +46,9 @@ MOST_SHARE = 20
 """A query gets at most one neighbour in so many rows: more would be no neighbours any more."""
 MOST_NEIGHBORS = 1024
 ALPHA = 3.0
-"""Stronger than published work, whose stores are a thousand times as large (docs/explanation/demo-texts.md)."""
+"""Stronger than published work, whose stores are far larger (docs/explanation/demo-texts.md)."""
 CONTINUATIONS = 10
 """Of a prompt. Published work takes 25, which would take more than five minutes on two cores."""
-
-
-@dataclass(frozen=True)
-class Built:
-    """What was written to the stores.
-
-    Attributes:
-        written: Store to what was added; a store that had the text already is missing.
-        rows: Store to all its rows now.
-    """
-
-    written: Mapping[str, tuple[WriteResult, ...]]
-    rows: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What is in a store.
-
-    Attributes:
-        entries: Its versions, newest first.
-        described: Its summary, as of ``goodctl datastore inspect``.
-    """
-
-    entries: list[LogEntry]
-    described: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Continued:
-    """A prompt in one language.
-
-    Attributes:
-        language: Of the prompt.
-        base: The continuation of the unsteered model.
-        explanation: The steered one, token by token, as ``goodctl generate --explain`` writes it.
-    """
-
-    language: str
-    base: str
-    explanation: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -122,23 +83,22 @@ class Demo:
     device: str = "auto"
 
     def check(self) -> None:
-        """Check that everything is installed, and write the texts into the folder.
+        """Check that everything is installed.
 
         Raises:
             MissingDependency: A package is missing.
-            ExistsError: Something else lies in the folder.
         """
         with closing(registry.open_scorer(SCORER, ScorerOptions())):
             require_plots()
-        texts.prepare(
-            self.folder,
-            {
-                "model": self.model,
-                "device": self.device,
-                "alpha": ALPHA,
-                "continuations": CONTINUATIONS,
-            },
-        )
+
+    def prepare(self) -> None:
+        """Write the texts into the folder, unless an earlier demo has.
+
+        Raises:
+            ExistsError: Something else lies in the folder.
+        """
+        settings = {"model": self.model, "device": self.device, "alpha": ALPHA, "continuations": CONTINUATIONS}
+        texts.prepare(self.folder, settings)
 
     @property
     def run_folder(self) -> RunFolder:
@@ -217,11 +177,14 @@ class Demo:
 
     def _build(self, control: RunControl) -> Built:
         chosen = ModelChoice(self.model, device=self.device)
-        return self._written(
+        built = self._written(
             [texts.FIRST_LANGUAGE],
             lambda side, text: build(self._store(side), text, chosen, running=_running(control, side, text)),
-            FIRST_VERSION,
         )
+        for store in map(self._store, texts.SIDES):
+            if FIRST_VERSION not in {tag.name for tag in tags(store)}:
+                create_tag(store, FIRST_VERSION)
+        return built
 
     def _add(self, control: RunControl) -> Built:
         where = ModelChoice(device=self.device)
@@ -230,9 +193,7 @@ class Demo:
             lambda side, text: add(self._store(side), text, where, running=_running(control, side, text)),
         )
 
-    def _written(
-        self, languages: Sequence[str], write: Callable[[str, Text], WriteResult], tag: str | None = None
-    ) -> Built:
+    def _written(self, languages: Sequence[str], write: Callable[[str, Text], WriteResult]) -> Built:
         """Write languages to both stores; a store that has a text already stays as it is."""
         written: dict[str, tuple[WriteResult, ...]] = {}
         for language in languages:
@@ -245,9 +206,6 @@ class Demo:
                     raise
                 except ExistsError:
                     continue
-        for side in texts.SIDES if tag else ():
-            if tag not in {each.name for each in tags(self._store(side))}:
-                create_tag(self._store(side), tag or "")
         return Built(written, {side: Datastore.open(self._store(side)).rows for side in texts.SIDES})
 
     def _run_command(self) -> str:
@@ -287,7 +245,7 @@ class Demo:
             str(self.folder / texts.LANGUAGE_PROMPTS),
             str(self.folder / f"languages.{side}.jsonl"),
             Sampling(1),
-            explain=0 if side == "base" else len(texts.LANGUAGES),
+            explain=0 if steering.method == BASE else len(texts.LANGUAGES),
         )
         model = ModelChoice(self.model, device=self.device)
         running = GenerateRun(control.interruption, control.report)
@@ -306,9 +264,5 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _running(control: RunControl, side: str, text: Text) -> Running:
     """Stages under the name of what is written: each store and language has its own."""
-
-    def report(event: Progress) -> None:
-        named = f"{side}, {text.corpus.language}: {event.stage}"
-        control.report(event if event.is_remark else replace(event, stage=named))
-
+    report = headed(control.report, f"{side}, {text.corpus.language}")
     return Running(interruption=control.interruption, report=report)

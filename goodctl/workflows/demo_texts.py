@@ -63,19 +63,19 @@ def prepare(folder: Path, settings: Mapping[str, object]) -> None:
             )
         if there is None:
             replace_text(folder / MARK, _text(mark))
+        for name in names():
+            path = folder / name
+            if not path.exists():
+                replace_text(path, read(name))
+            elif path.read_text(encoding="utf-8", errors="replace") != read(name):
+                raise ExistsError(
+                    f"{path} is not the demo's: it has been changed.",
+                    hint="Move it away, and the demo writes its own; or name a new folder: --keep FOLDER",
+                )
     except OSError as error:
         raise ServiceError(
             f"{folder} cannot be written: {error.strerror}.", hint="Name another folder: --keep FOLDER"
         ) from error
-    for name in names():
-        path = folder / name
-        if not path.exists():
-            replace_text(path, read(name))
-        elif path.read_text(encoding="utf-8", errors="replace") != read(name):
-            raise ExistsError(
-                f"{path} is not the demo's: it has been changed.",
-                hint="Move it away, and the demo writes its own; or name a new folder: --keep FOLDER",
-            )
 
 
 def _sha256() -> str:

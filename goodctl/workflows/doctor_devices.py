@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def _cuda(probes: Probes) -> Iterator[Finding]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for number in range(count):
         device = torch.device("cuda", number)
-        yield from isolated(str(device), lambda device=device: _gpu(device))  # type: ignore[misc]
+        yield from isolated(str(device), partial(_gpu, device))
     if not count:
         yield _no_cuda(probes, torch.version.cuda)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from goodctl.scoring.registry import Listed, listed_scorers
 from goodctl.workflows.doctor_findings import Finding, State, isolated
@@ -18,7 +19,7 @@ def targets() -> tuple[str, ...]:
 def scorers(probes: Probes, errors: Errors, *, offline: bool) -> Iterator[Finding]:
     """Each scorer of the registry."""
     for each in listed_scorers():
-        yield from isolated(each.name, lambda each=each: _scorer(each, probes, errors, offline))  # type: ignore[misc]
+        yield from isolated(each.name, partial(_scorer, each, probes, errors, offline))
 
 
 def _scorer(each: Listed, probes: Probes, errors: Errors, offline: bool) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ class RunResult:
     Attributes:
         out: The folder.
         manifest: From which the run is gone on with, and repeated.
+        command: What does that.
         files: What lies in the folder for the user: data, figures, report.
         generated: Side to what was generated.
         scored: Side to what was scored.
@@ -48,6 +49,7 @@ class RunResult:
 
     out: str
     manifest: str
+    command: str
     files: tuple[str, ...]
     generated: Mapping[str, GenerateResult]
     scored: Mapping[str, ScoreResult]
@@ -119,6 +121,7 @@ def run(
         return RunResult(
             out=str(folder.path),
             manifest=str(folder.manifest),
+            command=job.command,
             files=tuple(str(path) for path in shown if path.exists()),
             generated=job.generated,
             scored=job.scored,
@@ -152,7 +155,7 @@ def _called_elsewhere(repeated: RunManifest | None, folder: RunFolder) -> Iterat
 @contextmanager
 def _going_on(folder: RunFolder, job: RunJob) -> Iterator[None]:
     """Let an end say how to go on."""
-    hint = f"Go on: goodctl run --from {shlex.quote(str(folder.manifest))}"
+    hint = f"Go on: {job.command}"
     try:
         yield
     except Interrupted as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
+from typing import Any
 
 from goodctl.corpus.passages import PassageFile
 from goodctl.corpus.prompts import PromptFile
@@ -130,11 +131,11 @@ def pinned(settings: RunSettings) -> RunSettings:
     Raises:
         NotFoundError: There is no such store or version.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for side in STORES:
         stores = [Datastore.open(reference) for reference in expand(getattr(settings, side))]
         found[side] = tuple(f"{store.location}@{store.version.id}" for store in stores)
-    return replace(settings, **found)  # type: ignore[arg-type]
+    return replace(settings, **found)
 
 
 def _check_text(settings: RunSettings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from goodctl.errors import ConflictError, ExistsError, Interrupted, ServiceError
 from goodctl.evaluation.results import Evaluation
 from goodctl.interruption import Interruption
-from goodctl.progress import Progress, Report, silent
+from goodctl.progress import Progress, Report, headed, silent
 from goodctl.scoring import registry
 from goodctl.scoring.protocol import Scorer, ScorerOptions
 from goodctl.workflows.evaluate import evaluate
@@ -79,6 +78,11 @@ class RunJob:
         return [*(f"{GENERATE} {side}" for side in reversed(sides)), *(f"{SCORE} {side}" for side in sides), EVALUATE]
 
     @property
+    def command(self) -> str:
+        """What goes on with the run."""
+        return self.manifest.command(self.folder.manifest)
+
+    @property
     def error(self) -> ServiceError | None:
         """What to end with while requests have failed: of all files together."""
         failed = {side: result.error for side, result in self.scored.items() if result.error is not None}
@@ -86,7 +90,7 @@ class RunJob:
             return None
         return ServiceError(
             " ".join(f"{self.folder.scored(side)}: {error.message}" for side, error in failed.items()),
-            hint=f"Ask these again: goodctl run --from {shlex.quote(str(self.folder.manifest))}",
+            hint=f"Ask these again: {self.command}",
         )
 
     def data_files(self) -> list[Path]:
@@ -141,7 +145,7 @@ class RunJob:
 
     def _report(self, event: Progress) -> None:
         """Stages under the number of their step: each step has its own, though some are called the same."""
-        self.control.report(event if event.is_remark else replace(event, stage=f"{self._number}: {event.stage}"))
+        headed(self.control.report, self._number)(event)
 
     def _keep(self, manifest: RunManifest) -> None:
         if manifest != self.manifest:
@@ -219,9 +223,8 @@ class RunJob:
             evaluation = evaluate(self.settings.evaluating(files), self.settings.judge(), self._report)
         except MissingScoresError as error:
             if self.error is None:
-                manifest = shlex.quote(str(self.folder.manifest))
                 error.hint = (
-                    f"Texts are kept. Take another scorer: goodctl run --from {manifest} --overwrite --scorer NAME, "
+                    f"Texts are kept. Take another scorer: {self.command} --overwrite --scorer NAME, "
                     "or allow it: --max-missing SHARE"
                 )
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,7 +103,8 @@ class RunManifest:
 
     def as_asked(self) -> RunSettings:
         """The settings with the stores as they were asked for."""
-        return replace(self.settings, **self.asked)  # type: ignore[arg-type]
+        asked: dict[str, Any] = dict(self.asked)
+        return replace(self.settings, **asked)
 
     def differences(self, asked: RunSettings) -> dict[str, str]:
         """What settings would do differently; a store that is named with or without its version is the same.
@@ -126,6 +128,19 @@ class RunManifest:
             for name, sha256 in self.outputs.items()
             if name.rpartition("/")[2].partition(".")[0] in self.settings.sides
         }
+
+    def command(self, path: Path) -> str:
+        """What goes on with the run, or repeats it: with what has to be said again, since manifests are not trusted.
+
+        Args:
+            path: Of the manifest.
+        """
+        words = ["goodctl", "run", "--from", str(path)]
+        if self.settings.trust_remote_code:
+            words.append("--trust-remote-code")
+        if self.settings.base_url is not None:
+            words += ["--base-url", self.settings.base_url]
+        return shlex.join(words)
 
     def with_done(self, step: str, outputs: Mapping[str, str]) -> RunManifest:
         """The manifest after a step, and what it has written."""

@@ -71,7 +71,8 @@ def begun(
 
 
 def _is_whole(manifest: RunManifest, folder: RunFolder) -> bool:
-    return all(sha256_of(folder.path / name) == sha256 for name, sha256 in manifest.own_outputs().items())
+    found = {name: folder.path / name for name in manifest.own_outputs()}
+    return all(path.is_file() and sha256_of(path) == manifest.outputs[name] for name, path in found.items())
 
 
 def _differences(earlier: RunManifest, settings: RunSettings, prompts: PromptFile) -> dict[str, str]:

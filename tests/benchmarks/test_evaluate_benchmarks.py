@@ -18,6 +18,7 @@ def test_evaluate_speed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_evaluate_perplexity(capsys: pytest.CaptureFixture[str], tiny: str) -> None:
     sizes = ("--model", tiny, "--prompts", "1", "--continuations", "5", "--tokens", "8", "--repeats", "1")
-    ratios = run("evaluate_perplexity", capsys, *sizes)
+    ratios = run("evaluate_perplexity", capsys, *sizes, "--profile")
     assert ratios["one at a time/batched"] > 0
     assert ratios["largest relative difference"] < 1e-4
+    assert 0 < ratios["matrix products of the batched time"] < 1

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.examples import commands
+from goodctl.workflows.run_manifest import RunManifest
+from tests.cli.examples import commands, parsed
 from tests.cli.test_cli import GOODCTL, environment, run
 
 
@@ -48,13 +49,21 @@ def test_the_next_commands_work(kept: tuple[Path, str], tiny: str) -> None:
     assert again.count("was there already") >= 3, "played on, and shown again"
 
 
-def test_its_commands_work_in_its_folder(kept: tuple[Path, str], tiny: str) -> None:
+def test_its_commands_are_what_it_has_done(kept: tuple[Path, str]) -> None:
     folder, said = kept
-    commands = [line[2:] for line in said.splitlines() if line.startswith("$ goodctl")]
-    looks = [command for command in commands if " log " in command or " inspect " in command]
-    assert len(commands) >= 12
-    for command in looks:
-        run(*command.split()[1:], cwd=folder / "demo")
+    printed = [shlex.split(line[2:])[1:] for line in said.splitlines() if line.startswith("$ goodctl")]
+    assert len(printed) >= 12
+    done = {words[0]: parsed(words)[1] for words in printed}  # all of them are commands
+    settings = RunManifest.read(folder / "demo" / "run").settings
+    for name in ("alpha", "k", "num_return_sequences", "with_base", "scorer", "model", "perplexity_model"):
+        assert done["run"][name] == getattr(settings, name), name
+    made = json.loads((folder / "demo" / "languages.steered.jsonl.manifest.json").read_text())["settings"]
+    for name in ("k", "num_return_sequences", "explain"):
+        assert done["generate"][name] == made[name], name
+    assert made["alpha"] == 1, "which is the default, as the command has it"
+    for words in printed:
+        if words[1] in {"log", "inspect"}:
+            run(*words, cwd=folder / "demo")
 
 
 def test_without_a_folder_only_the_report_is_left(tmp_path: Path, tiny: str) -> None:

@@ -71,6 +71,25 @@ def test_a_package_that_cannot_be_imported_and_one_that_crashes(tmp_path: Path) 
     assert "crashed with signal" in extras["cpu"]["text"]
 
 
+def test_a_package_that_the_command_line_itself_needs(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "filelock.py").write_text("raise ImportError('made broken')\n")
+    ended = started(cwd=tmp_path, code=1, PYTHONPATH=f"{tmp_path / 'broken'}:{environment()['PYTHONPATH']}")
+    assert "filelock" in ended.stdout.splitlines()[0]
+    assert "made broken" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_that_has_been_deleted(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = "import os, shutil; shutil.rmtree(os.getcwd()); from goodctl.cli.app import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "doctor", "--offline"],
+        cwd=tmp_path / "gone", env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert "goodctl works here." in ended.stdout, ended.stderr
+
+
 def test_a_cache_that_cannot_be_written_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GOODCTL_CACHE", str(tmp_path / "file"))

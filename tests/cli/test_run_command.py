@@ -210,7 +210,10 @@ def test_what_somebody_elses_manifest_asks_for_has_to_be_said_again(folder: Path
     ended = run("run", "--from", "out/manifest.json", "--out", "other", cwd=folder, code=2)
     assert f"say it too: {' '.join(option)}" in ended.stderr
     assert not (folder / "other").exists()
-    run("run", "--from", "out/manifest.json", *option, "-q", cwd=folder)
+    again = run("run", "--from", "out/manifest.json", *option, cwd=folder)
+    assert f"goodctl run --from out/manifest.json {' '.join(option)} --with-base" in again.stderr, (
+        "what is advised works"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,13 +12,14 @@ import pytest
 
 from goodctl.datastore.store import Datastore
 from goodctl.workflows import demo_texts as texts
-from goodctl.workflows.demo import MOST_SHARE, Built, Continued, Demo
-from goodctl.workflows.demo_values import as_values
+from goodctl.workflows.demo import MOST_SHARE, Demo
+from goodctl.workflows.demo_results import Built, Continued, as_values
 from goodctl.workflows.run_job import RunControl
 
 
 def play(show: Demo) -> dict[str, Any]:
     show.check()
+    show.prepare()
     return {step.name: step.work(RunControl()) for step in show.steps()}
 
 
@@ -120,7 +121,7 @@ def test_stopped_after_any_step_it_ends_with_the_same(
 ) -> None:
     show = Demo(tmp_path / "d", tiny)
     for most in range(1, 6):
-        show.check()
+        show.prepare()
         for _, step in zip(range(most), show.steps(), strict=False):
             step.work(RunControl())
     again = play(show)

@@ -21,6 +21,7 @@ pytestmark = [
 def test_steering_is_seen(tmp_path: Path) -> None:
     show = Demo(tmp_path / "demo")
     show.check()
+    show.prepare()
     results = {step.name: step.work(RunControl()) for step in show.steps()}
     evaluation = results["run"].evaluation
     (whole,) = (each for each in evaluation.comparisons[0].slices if (each.subset, each.group) == ("all", None))

@@ -220,6 +220,14 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
     assert "hub.example answers" in finding(found, "models", "model hub").text
 
 
+def test_a_proxys_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3c/ret@proxy:80")  # a slash that should have been written as %2F
+    said = reached("https://example.org")
+    assert said is not None
+    assert "s3c" not in said
+    assert "is no URL" in said
+
+
 def test_perspective_without_a_key_and_with_its_end(tmp_path: Path) -> None:
     found = diagnose(probes=probes(tmp_path))
     perspective = finding(found, "scorers", "perspective")

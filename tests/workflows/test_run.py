@@ -127,12 +127,17 @@ def test_what_is_gone_is_made_again(whole: WholeRun, name: str) -> None:
     assert whole(page=True).finished_before
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", ["steered.jsonl", "base.scored.jsonl"])
-def test_a_data_file_that_is_gone_is_made_again_with_the_same_bytes(whole: WholeRun, name: str) -> None:
+def test_a_data_file_that_is_gone_is_made_again_with_the_same_bytes(
+    whole: WholeRun, name: str, overwrite: bool
+) -> None:
     whole()
     before = contents(whole.out)
     (whole.out / name).unlink()
-    assert not whole().finished_before
+    again = whole(overwrite=overwrite)
+    assert not again.finished_before
+    assert again.generated["base"].tokens == 0, "what is there is kept"
     assert contents(whole.out) == before
 
 
