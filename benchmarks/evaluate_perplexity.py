@@ -75,7 +75,7 @@ def share_of_products(work: Callable[[], object]) -> float:
         work()
     own = {each.key: each.self_cpu_time_total for each in profile.key_averages()}
     products = sum(time for name, time in own.items() if any(word in name for word in PRODUCTS))
-    return products / sum(own.values())
+    return float(products / sum(own.values()))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -70,15 +70,6 @@ def found_modules(targets: Sequence[str]) -> dict[str, str | None]:
     return results
 
 
-def _folder() -> str | None:
-    """Where the process runs: here, unless the current folder has been deleted, in which Python cannot begin."""
-    try:
-        os.getcwd()  # noqa: PTH109
-    except OSError:
-        return sys.prefix
-    return None
-
-
 def _run(targets: Sequence[str], timeout_s: float) -> tuple[str, str]:
     """What a process that imports them has printed, and how it ended."""
     # The same places as here, and not the current folder, where a file may have the name of a package (-P).
@@ -86,7 +77,7 @@ def _run(targets: Sequence[str], timeout_s: float) -> tuple[str, str]:
     command = [sys.executable, "-P", "-c", _PROGRAM, *targets]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, and names of modules
-            command, capture_output=True, timeout=timeout_s, env=environment, cwd=_folder(), check=False
+            command, capture_output=True, timeout=timeout_s, env=environment, check=False
         )
     except subprocess.TimeoutExpired as error:
         return (error.stdout or b"").decode(errors="replace"), f"had not ended after {timeout_s:.0f} s"

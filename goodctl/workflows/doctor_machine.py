@@ -98,7 +98,11 @@ def _variable(name: str, value: str, usable: int) -> Finding:
 def room(probes: Probes) -> Iterator[Finding]:
     """Memory, and free disk where goodctl writes."""
     yield from _memory(probes)
-    for name, folder in (("cache disk", probes.cache), ("this folder", probes.here)):
+    if probes.here is None:
+        text = "has been deleted: neither Python nor its packages can begin there"
+        yield Finding("this folder", State.BROKEN, text, "cd")
+    folders = {"cache disk": probes.cache, **({} if probes.here is None else {"this folder": probes.here})}
+    for name, folder in folders.items():
         yield _disk(
             name,
             folder,

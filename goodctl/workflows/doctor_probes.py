@@ -58,12 +58,12 @@ def affinity() -> int:
     return os.cpu_count() or 1
 
 
-def current_folder() -> Path:
-    """The current folder; where that has been deleted, its name is all there is."""
+def current_folder() -> Path | None:
+    """The current folder; None where that has been deleted."""
     try:
         return Path.cwd()
     except OSError:
-        return Path()
+        return None
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Probes:
         environment: Variables.
         root: The folder that ``/proc``, ``/sys`` and ``/dev`` are in.
         cache: goodctl's cache folder.
-        here: The current folder.
+        here: The current folder; None where that has been deleted.
         cores: Cores of the machine, and those that this process may run on.
         today: The date.
         version: Package to its version, or None.
@@ -85,7 +85,7 @@ class Probes:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     root: Path = Path("/")
     cache: Path = field(default_factory=cache_root)
-    here: Path = field(default_factory=current_folder)
+    here: Path | None = field(default_factory=current_folder)
     cores: Callable[[], tuple[int, int]] = lambda: (os.cpu_count() or 1, affinity())
     today: Callable[[], datetime.date] = datetime.date.today
     version: Callable[[str], str | None] = installed_version

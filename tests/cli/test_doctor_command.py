@@ -87,7 +87,8 @@ def test_a_folder_that_has_been_deleted(tmp_path: Path) -> None:
         [sys.executable, "-c", script, "doctor", "--offline"],
         cwd=tmp_path / "gone", env=environment(), capture_output=True, text=True,
     )  # fmt: skip
-    assert "goodctl works here." in ended.stdout, ended.stderr
+    assert "this folder has been deleted" in " ".join(ended.stdout.split()).replace("broken ", ""), ended.stderr
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
 
 
 def test_a_cache_that_cannot_be_written_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
